@@ -1,0 +1,74 @@
+"""Days and months, always UTC and half-open, and the words users write for them."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from avatarlab_cli.errors import UsageError
+
+# Other centuries are typing errors, and the calendar's first and last days have no neighbours to reckon with.
+_MONTH = re.compile(r"(2\d{3})-(\d{2})", re.ASCII)
+_DAY = re.compile(r"2\d{3}-\d{2}-\d{2}", re.ASCII)
+_AGO = re.compile(r"(\d{1,5})([hdwm])")
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 30}
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """The days from `first` to before `end`."""
+
+    first: date
+    end: date
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.end - timedelta(days=1)}"
+
+
+def earliest(today: date) -> date:
+    """Return the first day a series of days may begin on: a date nobody can have meant must not cost a row a day."""
+    return today - timedelta(days=20 * 365)
+
+
+def parse_day(text: str) -> date:
+    """Return the day written YYYY-MM-DD; raises UsageError for a day no calendar has."""
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise UsageError(f"{text!r} is not a day", hint="write a day of the calendar as YYYY-MM-DD: 2026-03-31")
+
+
+def parse_month(text: str) -> date:
+    """Return the first day of the month written YYYY-MM; raises UsageError."""
+    match = _MONTH.fullmatch(text)
+    try:
+        if match:
+            return date(int(match[1]), int(match[2]), 1)
+    except ValueError:
+        pass
+    raise UsageError(f"{text!r} is not a month", hint="write a month as YYYY-MM: 2026-03")
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Return the moment an ISO 8601 text (UTC unless it says otherwise) or an age such as 7d or 24h names."""
+    try:
+        if match := _AGO.fullmatch(text):
+            return now - timedelta(hours=int(match[1]) * _HOURS[match[2]])
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is not a time",
+            hint="write ISO 8601, 2026-03-31 or 2026-03-31T12:00Z, or an age: 7d, 24h",
+        ) from None
+
+
+def next_month(month: date) -> date:
+    """Return the first day of the month after the one `month` lies in."""
+    return (month.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def month_window(month: date) -> Window:
+    """Return the days of the month that begins on `month`."""
+    return Window(month, next_month(month))
