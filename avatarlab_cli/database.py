@@ -1,0 +1,206 @@
+"""Connections that work directly and through a transaction pooler, and database errors in the toolkit's terms."""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import event
+from sqlalchemy.pool import NullPool
+
+from avatarlab_cli import __version__
+from avatarlab_cli.errors import (
+    AvatarLabError,
+    BusyError,
+    ConfigurationError,
+    NotPermittedError,
+    UnavailableError,
+)
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
+CONNECT_TIMEOUT = 10
+
+
+@dataclass(frozen=True)
+class Database:
+    """One PostgreSQL database, named by a libpq connection string or URL (empty: libpq's own environment).
+
+    `limits` are PostgreSQL settings such as statement_timeout, set for each transaction alone: behind a
+    transaction pooler a session's settings would reach strangers. Connections are opened when needed and closed
+    after use; all times are UTC.
+    """
+
+    conninfo: str
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def engine(self) -> sa.Engine:
+        """The SQLAlchemy engine; nothing is connected before the first transaction."""
+        engine = sa.create_engine(
+            "postgresql+psycopg://", creator=self._connect, poolclass=NullPool, use_native_hstore=False
+        )
+        event.listen(engine, "begin", self._limit)
+        return engine
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open one read-only transaction with one snapshot of the data.
+
+        Raises an AvatarLabError for whatever the database refuses.
+        """
+        with translated(), self.engine.connect() as connection:
+            yield connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True, stream_results=False
+            )
+
+    @contextmanager
+    def write(self, isolation: Isolation = "READ COMMITTED") -> Iterator[sa.Connection]:
+        """Open one transaction, committed when the block ends well and rolled back otherwise.
+
+        Raises an AvatarLabError for whatever the database refuses.
+        """
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(isolation_level=isolation)
+            with connection.begin():
+                yield connection
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        _demand_readable(self.conninfo)
+        return psycopg.connect(
+            self.conninfo,
+            # A prepared statement lives in one server session; the pooler's next transaction may have another.
+            prepare_threshold=None,
+            connect_timeout=CONNECT_TIMEOUT,
+            application_name=f"avatarlab {__version__}",
+            client_encoding="utf-8",
+        )
+
+    def _limit(self, connection: sa.Connection) -> None:
+        settings = {"timezone": "UTC", **self.limits}
+        calls = ", ".join(f"set_config(:name_{i}, :value_{i}, true)" for i in range(len(settings)))
+        values = {f"name_{i}": name for i, name in enumerate(settings)}
+        values |= {f"value_{i}": value for i, value in enumerate(settings.values())}
+        connection.execute(sa.text(f"SELECT {calls}"), values)
+
+
+def _demand_readable(conninfo: str) -> None:
+    """Raise ConfigurationError for a text libpq would misread, quoting some of it: there is a password in it."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        parts = {"host": "@"}
+    host, port = str(parts.get("host") or ""), str(parts.get("port") or "")
+    # A password's own @ or / cuts the URL in the wrong place.
+    if "@" in host + str(parts.get("dbname") or "") or not re.fullmatch(r"[\d,]*", port):
+        raise ConfigurationError("the database URL cannot be read", hint=_URL_FORM) from None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn driver errors raised in the block into the toolkit's own."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise translate(error.orig) from error
+        raise
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+def translate(error: psycopg.Error) -> AvatarLabError:
+    """Say what a database error means for the user; statement texts and values are left out."""
+    sqlstate = error.sqlstate or _connection_sqlstate(error)
+    message = _first_line(error)
+    for states, kind, hint in _MEANINGS:
+        if sqlstate in states or sqlstate[:2] in states:
+            return kind(message, hint=hint)
+    if isinstance(error, psycopg.OperationalError):
+        return UnavailableError(f"cannot reach the database: {message}", hint=_UNREACHABLE)
+    return AvatarLabError(f"the database refused: {message}", hint="--debug shows the statement")
+
+
+def is_transient(error: psycopg.Error) -> bool:
+    """Tell whether the same transaction may succeed when it is run again at once.
+
+    Also where a row was in the way that another transaction, unseen by this one's snapshot, has inserted.
+    """
+    return error.sqlstate in {"40001", "40P01", "23505"}
+
+
+_URL_FORM = (
+    "it reads postgresql://USER:PASSWORD@HOST:PORT/DATABASE;"
+    " in the password write @ as %40, / as %2F, % as %25"
+)
+_UNREACHABLE = "check host, port and network; `avatarlab config show --origin` tells which database is meant"
+# SQLSTATEs, or their two-character classes, in the order they are looked at.
+_MEANINGS: tuple[tuple[frozenset[str], type[AvatarLabError], str], ...] = (
+    (
+        frozenset({"28"}),
+        NotPermittedError,
+        "check the user and password of the database URL",
+    ),
+    (
+        frozenset({"3D000", "F0000", "22023"}),
+        ConfigurationError,
+        "check the database URL; `avatarlab config show --origin` tells where it was set",
+    ),
+    (
+        frozenset({"42501"}),
+        NotPermittedError,
+        "grant the privilege to the login, or connect as a role that has it",
+    ),
+    (
+        frozenset({"42P01", "42703", "3F000", "42883"}),
+        ConfigurationError,
+        "the database is not as this version expects: see `avatarlab db status`, then `avatarlab db migrate --repair`",
+    ),
+    (
+        frozenset({"55P03", "40001", "40P01"}),
+        BusyError,
+        "somebody else is changing the same rows: try again",
+    ),
+    (
+        frozenset({"53300"}),
+        BusyError,
+        "the server has no connection left: try again later",
+    ),
+    (
+        frozenset({"57014"}),
+        AvatarLabError,
+        "narrow the question, or raise the time with AVATARLAB_STATEMENT_TIMEOUT",
+    ),
+    (
+        frozenset({"25006"}),
+        UnavailableError,
+        "the server takes no changes now: it is a replica, or in recovery",
+    ),
+    (frozenset({"57", "08"}), UnavailableError, _UNREACHABLE),
+)
+# libpq reports a refused login, and an option it does not know, as text alone.
+_LOGIN_FAILURES = (
+    (re.compile(r"password authentication failed|no password supplied|no pg_hba.conf entry"), "28P01"),
+    (re.compile(r'role "[^"]*" (does not exist|is not permitted to log in)'), "28000"),
+    (re.compile(r'database "[^"]*" does not exist'), "3D000"),
+    (re.compile(r"permission denied for database"), "42501"),
+    (re.compile(r"too many (clients|connections)|remaining connection slots"), "53300"),
+    (re.compile(r"connection is bad: (?!connection to server)"), "F0000"),
+)
+
+
+def _connection_sqlstate(error: psycopg.Error) -> str:
+    return next((state for pattern, state in _LOGIN_FAILURES if pattern.search(str(error))), "")
+
+
+def _first_line(error: psycopg.Error) -> str:
+    if error.diag.message_primary:
+        return error.diag.message_primary
+    lines = [line for line in str(error).strip().splitlines() if "Is the server running" not in line]
+    # Of several addresses tried, the last one's reason stands last.
+    text = lines[-1] if lines else type(error).__name__
+    return re.sub(r"^.*(FATAL:\s+|connection (failed|is bad): )", "", text).strip()

@@ -1,0 +1,223 @@
+"""The databases the tests run on: one template a state and server, one copy a test."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.embedded import EmbeddedServer
+
+VERSION = int(os.environ.get("AVATARLAB_TEST_POSTGRES", "18"))
+# Test data need not outlive a power cut.
+TEST_SETTINGS = {
+    "timezone": "UTC",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_connections": "60",
+}
+Copy = Callable[[str], sa.Engine]
+# The last moment of the demo platform.
+DEMO_END = datetime(2025, 6, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def server_conninfo() -> Iterator[str]:
+    """A superuser's connection string, without a database, to a PostgreSQL of this worker's own."""
+    if external := os.environ.get("AVATARLAB_TEST_SERVER"):
+        yield external
+        return
+    directory = Path(tempfile.mkdtemp(prefix="avatarlab-tests-"))
+    server = EmbeddedServer(directory / "postgres", version=VERSION, settings=TEST_SETTINGS)
+    server.start()
+    try:
+        yield server.conninfo("postgres").removesuffix("dbname=postgres")
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def created_database(server: str, template: str) -> Iterator[str]:
+    """Create a database as a copy of `template`, yield its connection string, drop it."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield f"{server} dbname={name}"
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def plain_engine(conninfo: str) -> sa.Engine:
+    """An engine without the toolkit's own settings, for arranging and looking."""
+    return sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+    )
+
+
+@contextmanager
+def template(server: str, name: str, prepare: Callable[[sa.Engine], None], base: str) -> Iterator[str]:
+    """Create the database `name` from `base` once and prepare it to be copied."""
+    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {base}")
+        prepare(plain_engine(f"{server} dbname={name}"))
+        yield name
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _build(state: str) -> Callable[[sa.Engine], None]:
+    def prepare(engine: sa.Engine) -> None:
+        from avatarlab_cli.schema.reference import create_reference
+
+        with engine.begin() as connection:
+            create_reference(connection, "seed" if state == "seed" else "panel")
+
+    return prepare
+
+
+def _migrate(engine: sa.Engine) -> None:
+    from avatarlab_cli.migrations import upgrade
+
+    with engine.connect() as connection:
+        upgrade(connection)
+
+
+@pytest.fixture(scope="session")
+def seed_template(server_conninfo: str) -> Iterator[str]:
+    """The reference schema in the seed state."""
+    with template(server_conninfo, _name("seed"), _build("seed"), "template1") as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def panel_template(server_conninfo: str) -> Iterator[str]:
+    """The reference schema in the panel state."""
+    with template(server_conninfo, _name("panel"), _build("panel"), "template1") as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def migrated_seed_template(server_conninfo: str, seed_template: str) -> Iterator[str]:
+    """The seed state, migrated."""
+    with template(server_conninfo, _name("seed_migrated"), _migrate, seed_template) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def migrated_panel_template(server_conninfo: str, panel_template: str) -> Iterator[str]:
+    """The panel state, migrated."""
+    with template(server_conninfo, _name("panel_migrated"), _migrate, panel_template) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def demo_template(server_conninfo: str) -> Iterator[str]:
+    """A small demo platform, migrated; no job has run."""
+    from avatarlab_cli.demo.install import install
+    from avatarlab_cli.demo.world import DemoOptions
+
+    name = _name("demo")
+
+    def prepare(engine: sa.Engine) -> None:
+        options = DemoOptions(users=40, months=3, seed=7, state="panel", until=DEMO_END)
+        install(Database(f"{server_conninfo} dbname={name}"), options, replace=False)
+        _migrate(engine)
+
+    with template(server_conninfo, name, prepare, "template1") as made:
+        yield made
+
+
+def _name(state: str) -> str:
+    return f"avatarlab_{state}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
+
+@pytest.fixture
+def empty_conninfo(server_conninfo: str) -> Iterator[str]:
+    """A fresh, empty database."""
+    with created_database(server_conninfo, "template1") as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def seed_conninfo(server_conninfo: str, seed_template: str) -> Iterator[str]:
+    """A fresh copy of the seed state."""
+    with created_database(server_conninfo, seed_template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def panel_conninfo(server_conninfo: str, panel_template: str) -> Iterator[str]:
+    """A fresh copy of the panel state."""
+    with created_database(server_conninfo, panel_template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def migrated_seed_conninfo(server_conninfo: str, migrated_seed_template: str) -> Iterator[str]:
+    """A fresh copy of the migrated seed state."""
+    with created_database(server_conninfo, migrated_seed_template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def migrated_panel_conninfo(server_conninfo: str, migrated_panel_template: str) -> Iterator[str]:
+    """A fresh copy of the migrated panel state."""
+    with created_database(server_conninfo, migrated_panel_template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def demo_conninfo(server_conninfo: str, demo_template: str) -> Iterator[str]:
+    """A fresh copy of the demo platform."""
+    with created_database(server_conninfo, demo_template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def empty_database(empty_conninfo: str) -> sa.Engine:
+    """A plain engine on a fresh, empty database."""
+    return plain_engine(empty_conninfo)
+
+
+@pytest.fixture
+def seed_database(seed_conninfo: str) -> sa.Engine:
+    """A plain engine on a fresh copy of the seed state."""
+    return plain_engine(seed_conninfo)
+
+
+@pytest.fixture
+def panel_database(panel_conninfo: str) -> sa.Engine:
+    """A plain engine on a fresh copy of the panel state."""
+    return plain_engine(panel_conninfo)
+
+
+@pytest.fixture
+def migrated_seed_database(migrated_seed_conninfo: str) -> sa.Engine:
+    """A plain engine on a fresh copy of the migrated seed state."""
+    return plain_engine(migrated_seed_conninfo)
+
+
+@pytest.fixture
+def migrated_panel_database(migrated_panel_conninfo: str) -> sa.Engine:
+    """A plain engine on a fresh copy of the migrated panel state."""
+    return plain_engine(migrated_panel_conninfo)
+
+
+@pytest.fixture
+def migrated_database(migrated_panel_conninfo: str) -> Database:
+    """The toolkit's own view of a fresh, migrated database."""
+    return Database(migrated_panel_conninfo)
