@@ -1,0 +1,121 @@
+"""Tables for people: on a terminal, in a pipe, and as Markdown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from avatarlab_cli.output.human import NUMBER_KINDS, human
+from avatarlab_cli.output.machine import Row
+from avatarlab_cli.output.text import visible_line
+from avatarlab_cli.report import Column, Kind
+
+GAP = 2
+NARROWEST = 12
+ELLIPSIS = "…"
+BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_SHORTENED = frozenset({Kind.TEXT, Kind.JSON})
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a table is drawn; `width` is the terminal's in columns, None off a terminal: machine values, whole."""
+
+    width: int | None = None
+    color: bool = False
+    headers: bool = True
+
+    def bold(self, text: str) -> str:
+        """Stress a text where colour is on."""
+        return f"{BOLD}{text}{PLAIN}" if self.color else text
+
+    def dim(self, text: str) -> str:
+        """Fade a text where colour is on."""
+        return f"{DIM}{text}{PLAIN}" if self.color else text
+
+    def cell(self, text: str | None, column: Column) -> str:
+        """Write one value, harmless and on one line."""
+        if text is None:
+            return column.null
+        return visible_line(text if self.width is None else human(text, column.kind))
+
+
+def table(columns: Sequence[Column], rows: Iterable[Row], style: Style) -> Iterator[str]:
+    """Render a list; a table without rows is nothing at all."""
+    data = list(rows)
+    if not data:
+        return
+    lines = [[style.cell(text, column) for text, column in zip(row, columns, strict=True)] for row in data]
+    names = [column.name for column in columns]
+    if style.width is not None:
+        _fit(columns, [names, *lines] if style.headers else lines, style.width)
+    for row, line in zip(data, lines, strict=True):
+        line[:] = [style.dim(cell) if text is None else cell for text, cell in zip(row, line, strict=True)]
+    if style.headers:
+        lines.insert(0, [style.bold(name) for name in names])
+    yield _aligned(lines, ["right" if column.kind in NUMBER_KINDS else "left" for column in columns])
+
+
+def fields(columns: Sequence[Column], rows: Iterable[Row], style: Style) -> Iterator[str]:
+    """Render the only row as a list of fields, nothing where there is no row."""
+    for row in rows:
+        lines = [
+            [style.bold(column.name), style.dim(column.null) if text is None else style.cell(text, column)]
+            for column, text in zip(columns, row, strict=True)
+        ]
+        yield _aligned(lines, ["left", "left"])
+
+
+def markdown(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
+    """Render a table as GitHub reads it; the header cannot be left out there."""
+    yield _markdown_line([column.name for column in columns])
+    yield _markdown_line(["---:" if column.kind in NUMBER_KINDS else "---" for column in columns])
+    for row in rows:
+        cells = (column.null if text is None else text for text, column in zip(row, columns, strict=True))
+        yield _markdown_line([_markdown_cell(cell) for cell in cells])
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _markdown_cell(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("|", "\\|")
+    return visible_line(escaped.replace("\r\n", "\n").replace("\n", "<br>"))
+
+
+def _aligned(lines: list[list[str]], alignment: Sequence[str]) -> str:
+    import tabulate
+
+    # The header goes as a line like others: as a header, tabulate would widen its column by two.
+    text = tabulate.tabulate(
+        lines, tablefmt="plain", colalign=alignment, disable_numparse=True, preserve_whitespace=True
+    )
+    return "".join(f"{line.rstrip()}\n" for line in text.split("\n"))
+
+
+def _fit(columns: Sequence[Column], lines: list[list[str]], width: int) -> None:
+    """Shorten the cells of text columns until a line fits the terminal's width, where that can be done."""
+    from wcwidth import width as display_width
+
+    widths = [max(map(display_width, cells)) for cells in zip(*lines, strict=True)]
+    for index, target in _targets(columns, widths, width).items():
+        for line in lines:
+            line[index] = _shortened(line[index], target)
+
+
+def _targets(columns: Sequence[Column], widths: Sequence[int], width: int) -> dict[int, int]:
+    """Return the width each text column may have: always the widest gives way."""
+    targets = {
+        index: min(widths[index], width) for index, column in enumerate(columns) if column.kind in _SHORTENED
+    }
+    fixed = sum(size for index, size in enumerate(widths) if index not in targets)
+    room = width - fixed - GAP * (len(columns) - 1)
+    while sum(targets.values()) > room and max(targets.values(), default=0) > NARROWEST:
+        targets[max(targets, key=targets.__getitem__)] -= 1
+    return targets
+
+
+def _shortened(text: str, width: int) -> str:
+    from wcwidth import clip
+    from wcwidth import width as display_width
+
+    return text if display_width(text) <= width else clip(text, 0, width - 1) + ELLIPSIS
