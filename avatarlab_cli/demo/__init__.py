@@ -1,0 +1,1 @@
+"""A believable AvatarLab platform, invented from a seed."""
