@@ -1,0 +1,66 @@
+"""The limits in force for each user: the tier's, with the user's own in front."""
+
+from datetime import date
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup.metrics import METRICS
+from avatarlab_cli.rollup.subscriptions import LATEST, LIVE
+from avatarlab_cli.schema.live import LiveSchema
+
+AVATAR_LIMIT = "max_avatars"
+# What may be limited: a metric of the month, what is stored, or the avatars there are.
+LIMITABLE = (*METRICS, "storage_bytes", AVATAR_LIMIT)
+
+_END = "((CAST(:today AS date) + 1)::timestamp AT TIME ZONE 'UTC')"
+_FOUND = sa.text(f"""
+    WITH current AS (
+        SELECT DISTINCT ON (s.user_id) s.user_id, s.tier_id,
+               CASE WHEN jsonb_typeof(s.custom_limits) = 'object'
+                     AND (s.override_expires_at IS NULL OR s.override_expires_at >= {_END})
+                    THEN s.custom_limits ELSE '{{}}' END AS overrides
+        FROM public.user_subscriptions s
+        JOIN accounts_fresh a ON a.id = s.user_id AND (a.deleted_at IS NULL OR a.deleted_at >= {_END})
+        WHERE {LIVE.format(end=_END)}
+        ORDER BY s.user_id, {LATEST}
+    )
+    SELECT a.id AS user_id, l.key AS name, l.value AS maximum,
+           jsonb_typeof(l.value) = 'number' AND l.key = ANY (:known) AS is_number
+    FROM accounts_fresh a
+    LEFT JOIN current c ON c.user_id = a.id
+    JOIN public.subscription_tiers t ON CASE WHEN c.tier_id IS NULL THEN t.name = a.tier ELSE t.id = c.tier_id END
+    CROSS JOIN LATERAL jsonb_each(
+        CASE WHEN jsonb_typeof(t.limits) = 'object' THEN t.limits ELSE '{{}}' END
+        || jsonb_build_object('{AVATAR_LIMIT}', t.max_avatars)
+        || coalesce(c.overrides, '{{}}')
+    ) AS l
+""")
+_INVALID = sa.text("""
+    SELECT name, count(*) AS users FROM limits_found
+    WHERE CASE WHEN is_number THEN (maximum #>> '{}')::numeric < 0 AND maximum <> '-1' ELSE true END
+    GROUP BY name
+""")
+_VALID = sa.text("""
+    SELECT user_id, name, maximum FROM limits_found
+    WHERE CASE WHEN is_number THEN (maximum #>> '{}')::numeric >= 0 ELSE false END
+""")
+_AVATARS = sa.text("""
+    SELECT user_id, count(*) AS avatars FROM public.avatars
+    WHERE user_id IS NOT NULL AND status IS DISTINCT FROM 'deleted'
+    GROUP BY user_id
+""")
+_NO_AVATARS = sa.text("SELECT NULL::uuid AS user_id, NULL::bigint AS avatars WHERE false")
+
+
+def collect(connection: sa.Connection, live: LiveSchema, today: date) -> dict[str, int]:
+    """Create the temporary tables limits_fresh (user_id, name, maximum) and avatars_fresh (user_id, avatars).
+
+    Returns how many users have a limit that is none, by its name: neither -1 nor a number from 0, or of
+    something that cannot be limited. Needs the temporary table of accounts.
+    """
+    fresh.temporary(connection, "limits_found", _FOUND, today=today, known=list(LIMITABLE))
+    fresh.temporary(connection, "limits_fresh", _VALID)
+    has_avatars = live.has("avatars", "user_id", "status")
+    fresh.temporary(connection, "avatars_fresh", _AVATARS if has_avatars else _NO_AVATARS)
+    return {row.name: row.users for row in connection.execute(_INVALID)}

@@ -1,0 +1,166 @@
+"""monthly_usage: the days of usage_daily summed by user and month, and judged by the limits in force."""
+
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup.availability import Availability
+from avatarlab_cli.rollup.daily import COSTS, COUNTS, UNATTRIBUTED
+from avatarlab_cli.rollup.limits import AVATAR_LIMIT
+from avatarlab_cli.rollup.metrics import ADOPTED, DEFINITION_VERSION, KINDS, METRICS, QUANTITIES
+from avatarlab_cli.rollup.rates import STORAGE_RATE
+from avatarlab_cli.schema.admin import monthly_usage
+from avatarlab_cli.timeframe import Window, next_month
+
+KEYS = ["user_id", "usage_month"]
+
+
+def whole_months(window: Window) -> Window:
+    """Return the window widened to the months it touches."""
+    return Window(window.first.replace(day=1), next_month(window.end - timedelta(days=1)))
+
+
+def recompute(
+    connection: sa.Connection, window: Window, available: Availability, *, today: date, rate_version: str
+) -> fresh.Changes:
+    """Set monthly_usage for the window, whole months, to what usage_daily and today's limits say.
+
+    Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept where its month
+    cannot be recomputed, because a source of the panel's own counters is not there.
+    """
+    bound = {"first": window.first, "end": window.end, "today": today, "nobody": UNATTRIBUTED}
+    fresh.temporary(connection, "usage_coverage", _COVERAGE, **bound)
+    fresh.temporary(connection, "usage_unpriced", _UNPRICED, **bound)
+    fresh.temporary(connection, "usage_sums", sa.text(_sums_sql(available)), **bound)
+    fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
+    judged = sa.text(_judged_sql(available))
+    versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
+    table = fresh.temporary(connection, "usage_month_fresh", judged, **versions)
+    inside = sa.and_(monthly_usage.c.usage_month >= window.first, monthly_usage.c.usage_month < window.end)
+    if not all(available.has(metric) for metric in ADOPTED):
+        inside = sa.and_(inside, monthly_usage.c.computed_at.is_not(None))
+        connection.execute(_SPARE_THE_PANELS)
+    return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
+
+
+# Of each month: its last day so far, and how many of its days have a storage snapshot.
+_COVERAGE = sa.text("""
+    SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
+           coalesce(bool_or(s.day = m.last_day), false) AS has_last,
+           extract(day FROM m.month + interval '1 month - 1 day')::int AS length
+    FROM (
+        SELECT month::date AS month,
+               least((month + interval '1 month - 1 day')::date, CAST(:today AS date)) AS last_day
+        FROM generate_series(
+            (SELECT date_trunc('month', least(min(day), CAST(:today AS date))::timestamp)
+             FROM avatarlab_admin.usage_daily WHERE day >= :first),
+            CAST(:end AS timestamp) - interval '1 day', interval '1 month'
+        ) AS months (month)
+    ) AS m
+    LEFT JOIN (SELECT DISTINCT day FROM avatarlab_admin.storage_daily) s ON s.day BETWEEN m.month AND m.last_day
+    GROUP BY m.month, m.last_day
+""")
+
+_SPARE_THE_PANELS = sa.text("""
+    DELETE FROM usage_month_fresh f USING public.monthly_usage m
+    WHERE m.user_id = f.user_id AND m.usage_month = f.usage_month AND m.computed_at IS NULL
+""")
+
+# What of each user and month has no price: {kind: {key: quantity}}.
+_UNPRICED = sa.text("""
+    SELECT user_id, month, jsonb_object_agg(kind, quantities) AS unpriced
+    FROM (
+        SELECT user_id, month, kind, jsonb_object_agg(key, quantity) AS quantities
+        FROM (
+            SELECT d.user_id, date_trunc('month', d.day::timestamp)::date AS month, k.key AS kind, q.key,
+                   sum(q.value::numeric) AS quantity
+            FROM avatarlab_admin.usage_daily d, jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
+            WHERE d.day >= :first AND d.day < :end AND d.user_id <> :nobody AND d.unpriced <> '{}'
+            GROUP BY 1, 2, 3, 4
+        ) AS each_key
+        GROUP BY user_id, month, kind
+    ) AS each_kind
+    GROUP BY user_id, month
+""")
+
+
+def _sums_sql(available: Availability) -> str:
+    """Return the SQL that sums the days, and counts a user over the avatar limit in although nothing happened."""
+    idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
+    days = f"""
+        SELECT day, user_id, {", ".join((*COUNTS, *COSTS))}
+        FROM avatarlab_admin.usage_daily
+        WHERE day >= :first AND day < :end AND user_id <> :nobody
+        UNION ALL
+        SELECT CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
+        FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
+        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric
+          AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end"""
+    # A month is not available where one of its days is not: a part would pass for the whole.
+    sums = [
+        f"CASE WHEN count(d.{name}) = count(*) THEN sum(d.{name})::bigint END AS {name}" for name in METRICS
+    ]
+    costs = [f"sum(d.{kind}_cost) AS {kind}_cost" for kind in KINDS if kind != "storage"]
+    return f"""
+        SELECT d.user_id, c.month, c.days, c.taken, {", ".join(sums)}, {", ".join(costs)},
+               CASE WHEN c.has_last
+                    THEN coalesce(max(d.storage_bytes) FILTER (WHERE d.day = c.last_day), 0) END AS storage_bytes,
+               CASE WHEN c.taken = c.days THEN coalesce(sum(d.storage_bytes), 0)::bigint END AS storage_byte_days,
+               sum((d.storage_bytes * r.price)::numeric(60, 20)) / c.length AS storage_cost
+        FROM ({days}) AS d
+        JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
+        LEFT JOIN rates_fresh r ON {STORAGE_RATE}
+        GROUP BY d.user_id, c.month, c.days, c.taken, c.has_last, c.last_day, c.length"""
+
+
+def _exceeded_sql() -> str:
+    values = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
+    return f"""
+        SELECT user_id, month,
+               jsonb_object_agg(name, jsonb_build_object('value', value, 'limit', maximum)) AS exceeded
+        FROM (
+            SELECT s.user_id, s.month, l.name, l.maximum,
+                   CASE l.name {values}
+                        WHEN '{AVATAR_LIMIT}' THEN CASE WHEN s.month = date_trunc('month', CAST(:today AS timestamp))
+                                                        THEN a.avatars END END AS value
+            FROM usage_sums s
+            JOIN limits_fresh l ON l.user_id = s.user_id
+            LEFT JOIN avatars_fresh a ON a.user_id = s.user_id AND l.name = '{AVATAR_LIMIT}'
+        ) AS used
+        WHERE value > (maximum #>> '{{}}')::numeric
+        GROUP BY user_id, month"""
+
+
+def _judged_sql(available: Availability) -> str:
+    """Return the SQL of monthly_usage's rows: the sums with costs settled and limits applied."""
+    counts = [f"coalesce(s.{name}, 0) AS {name}" if name in ADOPTED else f"s.{name}" for name in METRICS]
+    costs = [f"{_settled(kind, available)} AS {kind}_cost" for kind in KINDS]
+    total = " + ".join(f"coalesce({cost}, 0)" for cost in COSTS)
+    return f"""
+        SELECT m.*, CASE WHEN num_nonnulls({", ".join(COSTS)}) > 0 THEN {total} END AS total_cost,
+               CAST(:definition AS int) AS definition_version, CAST(:rates AS text) AS rate_card_version
+        FROM (
+            SELECT s.user_id, s.month AS usage_month, {", ".join(counts)}, s.storage_bytes, s.storage_byte_days,
+                   {", ".join(costs)},
+                   coalesce(u.unpriced, '{{}}') || CASE WHEN s.taken = s.days THEN '{{}}' ELSE
+                       jsonb_build_object('storage', coalesce(u.unpriced -> 'storage', '{{}}')
+                           || jsonb_build_object('days_without_snapshot', s.days - s.taken))
+                   END AS unpriced,
+                   e.exceeded IS NOT NULL AS is_over_limit, coalesce(e.exceeded, '{{}}') AS exceeded_limits,
+                   coalesce(e.exceeded ? '{AVATAR_LIMIT}', false) AS is_over_avatar_limit
+            FROM usage_sums s
+            LEFT JOIN usage_unpriced u ON u.user_id = s.user_id AND u.month = s.month
+            LEFT JOIN usage_exceeded e ON e.user_id = s.user_id AND e.month = s.month
+        ) AS m"""
+
+
+def _settled(kind: str, available: Availability) -> str:
+    """Return the SQL of a kind's cost: its priced part; without one, 0 where nothing was used, else NULL."""
+    if kind == "storage":
+        nothing = "CASE WHEN s.storage_byte_days = 0 THEN 0 END"
+        return f"CASE WHEN s.taken = s.days THEN round(coalesce(s.storage_cost, {nothing}), 6) END"
+    if kind not in available.priced:
+        return "NULL::numeric"
+    used = " + ".join(f"s.{metric}" for metric in QUANTITIES[kind])
+    return f"round(coalesce(s.{kind}_cost, CASE WHEN {used} = 0 THEN 0 END), 6)"

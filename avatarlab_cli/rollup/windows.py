@@ -1,0 +1,37 @@
+"""Which days a run recomputes when nobody says which."""
+
+from datetime import date
+
+import sqlalchemy as sa
+
+from avatarlab_cli.errors import RefusedError, UsageError
+from avatarlab_cli.schema.private import period_close
+from avatarlab_cli.timeframe import Window, next_month
+
+
+def resolve(connection: sa.Connection, window: Window | None, today: date) -> Window:
+    """Return the days to recompute: those asked for, or all since the last closed month.
+
+    Raises UsageError where the window lies in the future, RefusedError where it touches a closed month.
+    """
+    if window is None:
+        return Window(first_open(connection), next_month(today))
+    if window.first > today:
+        raise UsageError(f"{window.first} lies in the future", hint=f"today is {today} (UTC)")
+    closed = connection.scalar(
+        _CLOSED.where(period_close.c.month < window.end, period_close.c.month >= window.first.replace(day=1))
+    )
+    if closed:
+        raise RefusedError(f"the month {closed:%Y-%m} is closed: its figures are final")
+    return window
+
+
+def first_open(connection: sa.Connection) -> date:
+    """Return the first day after the last closed month."""
+    last = connection.scalar(_CLOSED)
+    return next_month(last) if last else date.min
+
+
+_CLOSED = sa.select(sa.func.max(period_close.c.month)).where(
+    period_close.c.closed_at.is_not(None), period_close.c.reopened_at.is_(None)
+)

@@ -1,0 +1,55 @@
+"""The job platform-statistics: platform_statistics for the days that are open, up to today."""
+
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import accounts, daily, rates, statistics, storage, subscriptions, windows
+from avatarlab_cli.rollup.availability import availability
+from avatarlab_cli.schema.admin import platform_statistics
+from avatarlab_cli.schema.live import probe
+from avatarlab_cli.timeframe import Window
+from jobs.result import Result, Task
+
+# What a dry run shows the changes of.
+TARGET, KEYS = platform_statistics, ["stat_date"]
+
+
+def run(connection: sa.Connection, task: Task) -> Result:
+    """Recompute the window and set what differs; the caller's transaction makes it all or nothing."""
+    live = probe(connection)
+    available = availability(live)
+    asked = windows.resolve(connection, task.window, task.today)
+    # The day after is told by its difference from the last day asked for.
+    window = Window(asked.first, min(asked.end, task.today) + timedelta(days=1))
+    stored = storage.snapshot(connection, window, task.today, live, available)
+    prices = rates.collect(connection, task.rates)
+    accounts.collect(connection, live)
+    days = daily.recompute(
+        connection, _with_days_before(connection, window), available, prices, task.rates.version
+    )
+    known = statistics.known_days(connection, window, task.today)
+    money = subscriptions.recompute(connection, known, task.today)
+    figures = statistics.recompute(connection, window, available, live, task.today)
+    unexplained = statistics.unexplained_days(connection, known)
+    return Result(
+        window=known,
+        rows_read=days.rows,
+        rows_written=(stored + days.changes + money + figures).total,
+        skipped={**available.skipped, **statistics.skipped(live)},
+        undated=days.undated,
+        details={"revenue_does_not_follow": unexplained} if unexplained else {},
+    )
+
+
+def _with_days_before(connection: sa.Connection, window: Window) -> Window:
+    """Return the window with the month its active users reach back to, as far as that is open."""
+    reach = min(statistics.TRAILING_DAYS, (window.first - date.min).days)
+    back = window.first - timedelta(days=reach)
+    return Window(min(window.first, max(back, windows.first_open(connection))), window.end)
+
+
+if __name__ == "__main__":
+    from jobs.runner import main
+
+    main("platform-statistics")

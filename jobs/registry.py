@@ -1,0 +1,21 @@
+"""Every job: its name, the module that runs it, and what it does in one line."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; two jobs of one `lock` never run at the same time."""
+
+    name: str
+    module: str
+    summary: str
+    lock: str
+
+
+# Both write usage_daily, so they share a lock.
+JOBS = (
+    Job("monthly-usage", "jobs.monthly_usage", "Usage, cost and limits by user and month.", "rollup"),
+    Job("platform-statistics", "jobs.platform_statistics", "The platform's figures by day.", "rollup"),
+)
+BY_NAME = {job.name: job for job in JOBS}

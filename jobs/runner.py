@@ -1,0 +1,234 @@
+"""Runs a job: one lock, one transaction, one record of what happened."""
+
+import os
+import platform
+import random
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from importlib import import_module
+from typing import Any, NoReturn
+from uuid import UUID, uuid4
+
+import psycopg
+import sqlalchemy as sa
+
+from avatarlab_cli import __version__, migrations
+from avatarlab_cli.database import Database, is_transient, translated
+from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError
+from avatarlab_cli.queries import changes
+from avatarlab_cli.report import Report
+from avatarlab_cli.rollup import windows
+from avatarlab_cli.rollup.metrics import DEFINITION_VERSION
+from avatarlab_cli.rollup.rates import RateCard
+from avatarlab_cli.schema.private import job_runs
+from avatarlab_cli.timeframe import Window
+from jobs.registry import JOBS, Job
+from jobs.result import Result, Task
+
+# A run that lost a race for a row is run again; each wait is drawn up to twice as long as the one before.
+ATTEMPTS = 4
+FIRST_WAIT_SECONDS = 0.2
+
+Preview = Callable[[sa.Connection, Result, Report], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a caller wants of a job. With a `preview` nothing is kept: it sees the outcome before it is undone."""
+
+    rates: RateCard
+    window: Window | None = None
+    today: date | None = None
+    preview: Preview | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run's identity and result."""
+
+    run_id: UUID
+    result: Result
+    seconds: float
+
+
+def execute(database: Database, job: Job, order: Order) -> Run:
+    """Run a job once and record it.
+
+    Raises BusyError, naming the holder, where another run has the lock; ConfigurationError where the schema is
+    not this version's; and whatever the job raises, after it is recorded. Nothing of a failed run is kept.
+    """
+    started = time.monotonic()
+    with database.read() as connection:
+        demand_current_schema(connection)
+        # What cannot be meant is refused before there is a run to record.
+        windows.resolve(connection, order.window, _today(connection, order))
+    run_id = _begin(database, job, order)
+    try:
+        result = _with_retries(lambda: _attempt(database, job, order, run_id))
+    except BaseException as error:
+        _record_failure(database, run_id, error)
+        raise
+    if order.preview is not None:
+        _record(database, run_id, _success(result))
+    return Run(run_id, result, time.monotonic() - started)
+
+
+def demand_current_schema(connection: sa.Connection) -> None:
+    """Raise ConfigurationError unless all migrations have run."""
+    status = migrations.status(connection)
+    if not status.is_current:
+        missing = (
+            "not been migrated" if status.current is None else f"been migrated to {status.current} alone"
+        )
+        raise ConfigurationError(f"the database has {missing}", hint="run: avatarlab db migrate")
+
+
+def _attempt(database: Database, job: Job, order: Order, run_id: UUID) -> Result:
+    module = import_module(job.module)
+    with translated(), database.engine.connect() as connection:
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin() as transaction:
+            _lock(database, connection, job, run_id)
+            today = _today(connection, order)
+            if order.preview is not None:
+                changes.remember(connection, module.TARGET)
+            result: Result = module.run(connection, Task(today, order.rates, order.window))
+            if order.preview is not None:
+                order.preview(connection, result, changes.changes(module.TARGET, module.KEYS))
+                transaction.rollback()
+            else:
+                connection.execute(_update(run_id, _success(result)))
+    return result
+
+
+def _today(connection: sa.Connection, order: Order) -> date:
+    """Return the day the run is on: the database's, in UTC, unless the order names one."""
+    if order.today is not None:
+        return order.today
+    today: date = connection.execute(sa.text("SELECT current_date")).scalar_one()
+    return today
+
+
+def _lock(database: Database, connection: sa.Connection, job: Job, run_id: UUID) -> None:
+    """Take the job's lock until the transaction ends, and close the records of runs that died holding it."""
+    taken = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
+    rivals = sa.and_(
+        job_runs.c.job.in_([other.name for other in JOBS if other.lock == job.lock]),
+        job_runs.c.status == "running",
+        job_runs.c.id != run_id,
+    )
+    if not connection.scalar(taken, {"key": f"avatarlab:{job.lock}"}):
+        raise BusyError(_busy_message(connection, rivals), hint="it is safe to try again later")
+    if connection.scalar(sa.select(sa.exists().where(rivals))):
+        crashed = {"status": "crashed", "finished_at": sa.func.now(), "error_message": "the process died"}
+        # Apart from the run: a rival that has only just begun and finds the lock taken must not wait to say so.
+        with database.write() as other:
+            other.execute(sa.update(job_runs).where(rivals).values(crashed))
+
+
+def _busy_message(connection: sa.Connection, rivals: sa.ColumnElement[bool]) -> str:
+    # Those that died the holder has closed, and those that began after it are as busy as this one.
+    first = sa.select(job_runs).where(rivals).order_by(job_runs.c.started_at).limit(1)
+    holder = connection.execute(first).mappings().one_or_none()
+    if holder is None:
+        return "another run is in progress"
+    return (
+        f"another run is in progress: {holder['job']}, process {holder['pid']} on {holder['host']},"
+        f" since {holder['started_at']:%Y-%m-%d %H:%M:%S}Z (run {holder['id']})"
+    )
+
+
+def _with_retries(attempt: Callable[[], Result]) -> Result:
+    for number in range(1, ATTEMPTS):
+        try:
+            return attempt()
+        except AvatarLabError as error:
+            cause = getattr(error.__cause__, "orig", error.__cause__)
+            if not (isinstance(cause, psycopg.Error) and is_transient(cause)):
+                raise
+            time.sleep(random.uniform(0, FIRST_WAIT_SECONDS * 2**number))  # noqa: S311 (a jitter, not a secret)
+    return attempt()
+
+
+def _begin(database: Database, job: Job, order: Order) -> UUID:
+    """Record that a run begins, in a transaction of its own: it must be seen while the run is under way."""
+    run_id = uuid4()
+    row = {
+        "id": run_id,
+        "job": job.name,
+        "status": "running",
+        "window_from": order.window and order.window.first,
+        "window_to": order.window and order.window.end,
+        "is_dry_run": order.preview is not None,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "os_user": _os_user(),
+        "version": __version__,
+        "definition_version": DEFINITION_VERSION,
+        "rate_card_version": order.rates.version,
+        "server_version": sa.func.current_setting("server_version"),
+    }
+    with database.write() as connection:
+        connection.execute(sa.insert(job_runs).values(row))
+    return run_id
+
+
+def _success(result: Result) -> dict[str, Any]:
+    return {
+        "status": "succeeded",
+        # A run without any row to count has no first day.
+        "window_from": None if result.window.first == date.min else result.window.first,
+        "window_to": result.window.end,
+        "rows_read": result.rows_read,
+        "rows_written": result.rows_written,
+        "metrics_skipped": result.skipped,
+        "undated": result.undated,
+        "details": result.details,
+        "error_class": None,
+        "error_message": None,
+    }
+
+
+def _record_failure(database: Database, run_id: UUID, error: BaseException) -> None:
+    """Record why a run ended; where even that fails, the next run closes the record."""
+    interrupted = isinstance(error, KeyboardInterrupt | BrokenPipeError)
+    status = "interrupted" if interrupted else "busy" if isinstance(error, BusyError) else "failed"
+    with suppress(AvatarLabError):
+        _record(
+            database,
+            run_id,
+            {"status": status, "error_class": type(error).__name__, "error_message": str(error)},
+        )
+
+
+def _record(database: Database, run_id: UUID, values: dict[str, Any]) -> None:
+    with database.write() as connection:
+        connection.execute(_update(run_id, values))
+
+
+def _update(run_id: UUID, values: dict[str, Any]) -> sa.Update:
+    return (
+        sa.update(job_runs)
+        .where(job_runs.c.id == run_id)
+        .values(finished_at=sa.func.clock_timestamp(), **values)
+    )
+
+
+def _os_user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def main(name: str) -> NoReturn:
+    """Run a job as `python -m jobs.<module>` does: the same command under another name."""
+    from avatarlab_cli.__main__ import run
+
+    run(["job", "run", name, *sys.argv[1:]])

@@ -1,0 +1,150 @@
+"""The job platform-statistics against the independent reference, over random data and both starting states."""
+
+import random
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.timeframe import Window
+from jobs import platform_statistics
+from tests.database.comparing import (
+    TODAY,
+    card,
+    differences,
+    drop_temporary_tables,
+    rolled_back,
+    snapshots,
+    stored,
+    task,
+)
+from tests.reference import statistics, storage
+from tests.reference.generate import Dataset, datasets, insert
+from tests.reference.source import read_source
+from tests.reference.subscriptions import Price
+
+EXAMPLES = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+LATEST_DAYS = 12
+
+
+def expected_statistics(connection: sa.Connection, days: list[date]) -> dict[Any, Any]:
+    source = read_source(connection)
+    ledger = storage.storage_ledger(source)
+    kinds = {} if ledger is None else {TODAY: storage.bytes_by_kind(ledger)}
+    history = (
+        "select tier_id, valid_from, price_monthly, price_yearly from avatarlab_admin.tier_price_history"
+    )
+    prices = [Price(*row) for row in connection.execute(sa.text(f"{history} where isfinite(valid_from)"))]
+    known = snapshots(connection)
+    return {
+        (day,): statistics.platform_statistics(
+            source, card(), day, snapshots=known, kinds=kinds, prices=prices
+        )
+        for day in days
+    }
+
+
+def stored_statistics(connection: sa.Connection) -> dict[Any, Any]:
+    rows = stored(connection, "platform_statistics", ("stat_date",))
+    for row in rows.values():
+        costs = row["cost_by_kind"].items()
+        row["cost_by_kind"] = {kind: None if cost is None else Decimal(str(cost)) for kind, cost in costs}
+        for extra in ("is_reconstructed", "revenue_other"):
+            del row[extra]
+    return rows
+
+
+def rewrite_prices(connection: sa.Connection, changes: list[int]) -> None:
+    """Give every tier a history: a price of its own from so many days before today."""
+    connection.execute(sa.text("delete from avatarlab_admin.tier_price_history"))
+    for number, days in enumerate(changes, 1):
+        connection.execute(
+            sa.text(
+                "insert into avatarlab_admin.tier_price_history"
+                " select id, :moment, 10 * :number, 99.99 * :number from subscription_tiers where name <> 'free'"
+                " on conflict do nothing"
+            ),
+            {"moment": f"{TODAY - timedelta(days=days)} 00:00:00Z", "number": number},
+        )
+
+
+@EXAMPLES
+@given(data=datasets(TODAY), chance=st.randoms(), price_changes=st.lists(st.integers(0, 400), max_size=3))
+def test_job_agrees_with_the_reference(
+    migrated: Database, data: Dataset, chance: random.Random, price_changes: list[int]
+) -> None:
+    """Every column of the latest days, and of days drawn before, equals what plain Python counts."""
+    with rolled_back(migrated) as connection:
+        insert(connection, data)
+        if price_changes:
+            rewrite_prices(connection, price_changes)
+        platform_statistics.run(connection, task())
+        found = stored_statistics(connection)
+        days = sorted(day for (day,) in found)
+        chosen = {*days[-LATEST_DAYS:], *chance.sample(days, min(8, len(days)))}
+        expected = expected_statistics(connection, sorted(chosen))
+        assert differences({key: found[key] for key in expected}, expected) == []
+
+
+@EXAMPLES
+@given(data=datasets(TODAY), day=st.dates(date(2025, 1, 10), TODAY))
+def test_single_day_equals_the_full_run(migrated: Database, data: Dataset, day: date) -> None:
+    """A day recomputed alone, as the first run ever, has the figures it has in a full run."""
+    with rolled_back(migrated) as connection:
+        insert(connection, data)
+        platform_statistics.run(connection, task(window=Window(day, day + timedelta(days=1))))
+        alone = stored_statistics(connection)
+        expected = expected_statistics(connection, [key[0] for key in alone])
+        assert differences(alone, expected) == []
+
+
+@EXAMPLES
+@given(data=datasets(TODAY))
+def test_recurring_revenue_rolls_forward(migrated: Database, data: Dataset) -> None:
+    """Each day's ARR is the day before's plus its movements, exactly, in cents."""
+    with rolled_back(migrated) as connection:
+        insert(connection, data)
+        platform_statistics.run(connection, task())
+        rows = connection.execute(
+            sa.text(
+                "select arr_cents - lag(arr_cents, 1, arr_cents) over days, round(1200 * (mrr_new"
+                " + mrr_reactivation + mrr_expansion - mrr_contraction - mrr_churn)), row_number() over days"
+                " from platform_statistics window days as (order by stat_date) order by stat_date"
+            )
+        )
+        assert [row for row in rows if row[2] > 1 and row[0] != row[1]] == []
+
+
+def insert_account(connection: sa.Connection) -> None:
+    row = "(gen_random_uuid(), 'a@example.com', '2025-01-05')"
+    connection.execute(sa.text(f"insert into auth.users (id, email, created_at) values {row}"))
+
+
+def test_rerun_writes_nothing(migrated: Database) -> None:
+    """A second run over the same rows finds nothing to write."""
+    with rolled_back(migrated) as connection:
+        insert_account(connection)
+        assert platform_statistics.run(connection, task()).rows_written > 0
+        drop_temporary_tables(connection)
+        assert platform_statistics.run(connection, task()).rows_written == 0
+
+
+def test_missing_tables_are_named(migrated: Database) -> None:
+    """Without avatars or purchases their figures are 0 and named, and all others go on."""
+    with rolled_back(migrated) as connection:
+        insert_account(connection)
+        connection.execute(sa.text("drop table purchases, avatars cascade"))
+        result = platform_statistics.run(connection, task())
+        assert {
+            "total_avatars",
+            "active_avatars",
+            "revenue_today",
+            "avatars_created",
+        } <= result.skipped.keys()
+        assert {row["total_users"] for row in stored_statistics(connection).values()} == {1}

@@ -1,0 +1,362 @@
+"""How a job runs: one lock, one transaction, one true record; nothing is left of a run that failed."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, NotPermittedError
+from avatarlab_cli.main import Terminated
+from avatarlab_cli.report import Report
+from avatarlab_cli.rollup import rates
+from avatarlab_cli.timeframe import Window
+from jobs import runner
+from jobs.registry import BY_NAME, Job
+from jobs.result import Result, Task
+from jobs.runner import ATTEMPTS, Order, execute
+from tests.conftest import DEMO_END
+from tests.database.contents import contents, is_anyone_waiting, runs, wait_until
+from tests.database.logins import as_role, login
+
+TODAY = DEMO_END.date()
+MONTHLY = BY_NAME["monthly-usage"]
+PROBE = Job("monthly-usage", "tests.probe_job", "stands in for a job", MONTHLY.lock)
+RESULT = Result(Window(date(2025, 6, 1), date(2025, 7, 1)), rows_read=3, rows_written=2, skipped={"a": "why"})
+PATIENT = {"lock_timeout": "0", "statement_timeout": "60s"}
+Body = Callable[[sa.Connection, Task], Result]
+Probe = Callable[[Body], Job]
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
+    """Return a job that does what the test says."""
+
+    def make(body: Body) -> Job:
+        module = SimpleNamespace(
+            run=body, TARGET=sa.table("subscription_tiers", schema="public"), KEYS=["id"]
+        )
+        monkeypatch.setitem(sys.modules, PROBE.module, module)
+        return PROBE
+
+    return make
+
+
+@pytest.fixture
+def database(migrated_panel_conninfo: str) -> Database:
+    """A migrated database without rows."""
+    return Database(migrated_panel_conninfo, PATIENT)
+
+
+def order() -> Order:
+    return Order(rates.load(), today=TODAY)
+
+
+def write_tier(connection: sa.Connection, _: Task) -> Result:
+    connection.execute(sa.text("UPDATE subscription_tiers SET description = 'changed'"))
+    return RESULT
+
+
+def failing(error: BaseException) -> Body:
+    def body(connection: sa.Connection, task: Task) -> Result:
+        write_tier(connection, task)
+        raise error
+
+    return body
+
+
+@contextmanager
+def under_way(database: Database, probe: Probe) -> Iterator[None]:
+    """Have a run under way in another thread for the time of the block."""
+    begun, done = threading.Event(), threading.Event()
+
+    def body(_: sa.Connection, __: Task) -> Result:
+        begun.set()
+        assert done.wait(30)
+        return RESULT
+
+    thread = threading.Thread(target=execute, args=(database, probe(body), order()))
+    thread.start()
+    try:
+        assert begun.wait(30)
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_the_record_of_a_success(database: Database, probe: Probe) -> None:
+    """A run that ends well leaves its changes and a record of who did what, when and with which versions."""
+    done = execute(database, probe(write_tier), order())
+    (record,) = runs(database.conninfo)
+    assert record["id"] == done.run_id
+    assert (record["job"], record["status"], record["is_dry_run"]) == ("monthly-usage", "succeeded", False)
+    assert (record["window_from"], record["window_to"]) == (RESULT.window.first, RESULT.window.end)
+    assert (record["rows_read"], record["rows_written"], record["metrics_skipped"]) == (3, 2, {"a": "why"})
+    assert record["rate_card_version"] == rates.load().version
+    assert str(record["finished_at"]) > str(record["started_at"])
+    assert (record["error_class"], record["error_message"]) == (None, None)
+    for column in ("host", "pid", "os_user", "version", "definition_version", "server_version"):
+        assert record[column], column
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (ZeroDivisionError("by zero"), "failed", "by zero"),
+        (AvatarLabError("no such thing"), "failed", "no such thing"),
+        (BusyError("in use"), "busy", "in use"),
+        (KeyboardInterrupt(), "interrupted", ""),
+        (Terminated(), "interrupted", ""),
+    ],
+)
+def test_the_record_of_a_failure(
+    database: Database, probe: Probe, error: BaseException, status: str, message: str
+) -> None:
+    """However a run ends, the record says so, the error reaches the caller, and no change is kept."""
+    before = contents(database.conninfo)
+    with pytest.raises(type(error)):
+        execute(database, probe(failing(error)), order())
+    (record,) = runs(database.conninfo)
+    assert (record["status"], record["error_class"], record["error_message"]) == (
+        status,
+        type(error).__name__,
+        message,
+    )
+    assert record["finished_at"] is not None
+    assert contents(database.conninfo) == before
+
+
+def test_a_failing_statement_is_recorded_in_our_terms(database: Database, probe: Probe) -> None:
+    """What the server refuses is recorded without the statement."""
+
+    def body(connection: sa.Connection, _: Task) -> Result:
+        connection.execute(sa.text("SELECT 1 / 0 AS secret_statement"))
+        return RESULT
+
+    with pytest.raises(AvatarLabError, match="division by zero"):
+        execute(database, probe(body), order())
+    (record,) = runs(database.conninfo)
+    assert record["error_message"] == "the database refused: division by zero"
+
+
+def test_a_second_run_names_the_first(database: Database, probe: Probe) -> None:
+    """While a run is under way the next one ends at once, says who holds the job, and changes nothing."""
+    with under_way(database, probe):
+        (holder,) = runs(database.conninfo)
+        assert holder["status"] == "running"
+        with pytest.raises(BusyError, match="another run is in progress: monthly-usage") as refused:
+            execute(database, BY_NAME["platform-statistics"], order())
+    for part in (f"process {holder['pid']}", f"on {holder['host']}", f"run {holder['id']}"):
+        assert part in refused.value.message
+    assert [record["status"] for record in runs(database.conninfo)] == ["succeeded", "busy"]
+
+
+def test_of_two_that_begin_together_each_has_a_true_record(database: Database, probe: Probe) -> None:
+    """A run that has announced itself but finds the job taken is recorded as busy, never as crashed."""
+    together = threading.Barrier(2, timeout=30)
+    ended = threading.Event()
+
+    def body(_: sa.Connection, __: Task) -> Result:
+        assert ended.wait(30)
+        return RESULT
+
+    job = probe(body)
+    announce = runner._begin
+
+    def begin(*arguments: object) -> object:
+        run_id = announce(*arguments)  # type: ignore[arg-type]  # handed through
+        together.wait()
+        return run_id
+
+    outcomes: list[str] = []
+
+    def run() -> None:
+        try:
+            execute(database, job, order())
+            outcomes.append("succeeded")
+        except BusyError:
+            outcomes.append("busy")
+            ended.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "_begin", begin)
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert outcomes == ["busy", "succeeded"]
+    assert sorted(str(record["status"]) for record in runs(database.conninfo)) == ["busy", "succeeded"]
+
+
+def test_jobs_of_another_lock_run_beside(database: Database, probe: Probe) -> None:
+    """Only jobs that write the same tables wait for one another."""
+    with under_way(database, probe):
+        other = Job("other", PROBE.module, "", "other")
+        probe(write_tier)
+        execute(database, other, order())
+
+
+def test_a_killed_run_is_closed_by_the_next(demo_conninfo: str) -> None:
+    """After a SIGKILL nothing is left but a running record, which the next run closes as crashed."""
+    before = contents(demo_conninfo)
+    variables = {"AVATARLAB_DATABASE_URL": demo_conninfo, "HOME": "/nonexistent", "PATH": "/usr/bin"}
+    with psycopg.connect(demo_conninfo) as blocker:
+        blocker.execute("LOCK TABLE monthly_usage")
+        process = subprocess.Popen([sys.executable, "-m", "jobs.monthly_usage", "--quiet"], env=variables)
+        wait_until(lambda: is_anyone_waiting(blocker))
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        blocker.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'avatarlab %'"
+        )
+    assert contents(demo_conninfo) == before
+    assert [record["status"] for record in runs(demo_conninfo)] == ["running"]
+    execute(Database(demo_conninfo), MONTHLY, order())
+    killed, done = runs(demo_conninfo)
+    assert (killed["status"], killed["error_message"]) == ("crashed", "the process died")
+    assert killed["finished_at"] is not None
+    assert (done["status"], done["error_message"]) == ("succeeded", None)
+
+
+@pytest.mark.parametrize("job", BY_NAME.values(), ids=lambda job: str(job.name))
+def test_a_second_run_changes_nothing(demo_conninfo: str, job: Job) -> None:
+    """Run again over the same rows, a job writes none: not even the transaction that wrote a row is another."""
+    first = execute(Database(demo_conninfo), job, order())
+    before = contents(demo_conninfo)
+    again = execute(Database(demo_conninfo), job, order())
+    assert first.result.rows_written > 0
+    assert again.result.rows_written == 0
+    assert contents(demo_conninfo) == before
+    assert runs(demo_conninfo)[1]["rows_written"] == 0
+
+
+@pytest.mark.parametrize("job", BY_NAME.values(), ids=lambda job: str(job.name))
+def test_a_dry_run_shows_changes_and_keeps_none(demo_conninfo: str, job: Job) -> None:
+    """A dry run reports every row it would write and leaves the database as it is, byte for byte."""
+    before = contents(demo_conninfo)
+    seen: list[sa.RowMapping] = []
+
+    def preview(connection: sa.Connection, _: Result, changes: Report) -> None:
+        seen.extend(connection.execute(changes.select).mappings())
+
+    execute(Database(demo_conninfo), job, Order(rates.load(), today=TODAY, preview=preview))
+    assert contents(demo_conninfo) == before
+    (record,) = runs(demo_conninfo)
+    assert (record["status"], record["is_dry_run"]) == ("succeeded", True)
+
+    execute(Database(demo_conninfo), job, order())
+    table = f"public.{job.name.replace('-', '_')}"
+    after = contents(demo_conninfo)[table]
+    kinds = Counter(row["change"] for row in seen)
+    assert kinds["insert"] + kinds["update"] == len(set(after) - set(before[table])) > 0
+    assert kinds["insert"] - kinds["delete"] == len(after) - len(before[table])
+    assert all(row["before"] != row["after"] for row in seen)
+
+
+def test_a_database_that_is_not_migrated_is_refused(panel_conninfo: str) -> None:
+    """Before the first migration there is nothing to run, and nothing is created."""
+    with pytest.raises(ConfigurationError, match="has not been migrated") as refused:
+        execute(Database(panel_conninfo), MONTHLY, order())
+    assert refused.value.hint == "run: avatarlab db migrate"
+
+
+def test_a_half_migrated_database_is_refused(database: Database) -> None:
+    """A schema between two versions is named, and nothing is written."""
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute("UPDATE avatarlab_admin.alembic_version SET version_num = '0003'")
+    before = contents(database.conninfo)
+    with pytest.raises(ConfigurationError, match="been migrated to 0003 alone"):
+        execute(database, MONTHLY, order())
+    assert (contents(database.conninfo), runs(database.conninfo)) == (before, [])
+
+
+GRANTS = (
+    "GRANT USAGE ON SCHEMA public, auth, storage, avatarlab_admin TO {role}",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA public, auth, storage, avatarlab_admin TO {role}",
+    "GRANT INSERT, UPDATE ON avatarlab_admin.job_runs TO {role}",
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "revoked", "message"),
+    [
+        ("BYPASSRLS", (), "permission denied for table"),
+        (
+            "BYPASSRLS",
+            ("REVOKE SELECT ON conversations FROM {role}",),
+            "permission denied for public.conversations",
+        ),
+        ("", (), "row security hides rows"),
+    ],
+)
+def test_a_login_that_lacks_a_right_is_refused(
+    demo_conninfo: str, options: str, revoked: tuple[str, ...], message: str
+) -> None:
+    """Without the right to read all or to write, no figure is written, and the record says why."""
+    with login(demo_conninfo, *GRANTS, *revoked, options=options) as role:
+        before = contents(demo_conninfo)
+        with pytest.raises(NotPermittedError, match=message):
+            execute(Database(as_role(demo_conninfo, role)), MONTHLY, order())
+        assert contents(demo_conninfo) == before
+    (record,) = runs(demo_conninfo)
+    assert (record["status"], record["error_class"]) == ("failed", "NotPermittedError")
+
+
+def test_a_lost_race_is_run_again(database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A serialization failure costs another attempt; the record tells of the one that succeeded."""
+    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0)
+    attempts = []
+
+    def body(connection: sa.Connection, task: Task) -> Result:
+        attempts.append(task)
+        if len(attempts) < ATTEMPTS:
+            connection.execute(sa.text("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"))
+        return write_tier(connection, task)
+
+    execute(database, probe(body), order())
+    (record,) = runs(database.conninfo)
+    assert (len(attempts), record["status"], record["error_class"]) == (ATTEMPTS, "succeeded", None)
+
+
+def test_a_race_lost_again_and_again_is_busy(
+    database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last attempt the run gives up as busy: it may succeed later."""
+    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0)
+    attempts = []
+
+    def body(connection: sa.Connection, task: Task) -> Result:
+        attempts.append(task)
+        connection.execute(sa.text("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$"))
+        return RESULT
+
+    with pytest.raises(BusyError):
+        execute(database, probe(body), order())
+    (record,) = runs(database.conninfo)
+    assert (len(attempts), record["status"]) == (ATTEMPTS, "busy")
+
+
+def test_a_job_sees_one_snapshot_and_its_order(database: Database, probe: Probe) -> None:
+    """All statements of a run see the same rows, and the job is told day, window and rates."""
+    window = Window(date(2025, 6, 1), date(2025, 6, 2))
+    seen: list[object] = []
+
+    def body(connection: sa.Connection, task: Task) -> Result:
+        seen.extend([task.today, task.window, task.rates.version])
+        seen.append(connection.scalar(sa.text("SHOW transaction_isolation")))
+        return RESULT
+
+    execute(database, probe(body), Order(rates.load(), window, TODAY))
+    assert seen == [TODAY, window, rates.load().version, "repeatable read"]
