@@ -1,0 +1,274 @@
+"""Settings: each has one definition, one environment variable, and an origin that can be shown."""
+
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avatarlab_cli.errors import ConfigurationError, UsageError
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off", ""})
+_DURATION = re.compile(r"\d+(ms|s|min|h|d)?")
+_MEMORY = re.compile(r"\d+(kB|MB|GB)")
+PROJECT_FILE = "avatarlab.yaml"
+SYSTEM_FILE = Path("/etc/avatarlab/config.yaml")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `form` is what its value must look like, None for any text."""
+
+    name: str
+    help: str
+    form: re.Pattern[str] | frozenset[str] | None = None
+    is_secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"AVATARLAB_{self.name.upper()}"
+
+    def check(self, value: object, origin: str) -> str:
+        """Return the value as text; raises ConfigurationError where it does not have the form."""
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if isinstance(self.form, frozenset) and text.lower() not in self.form:
+            choices = ", ".join(sorted(self.form - {""}))
+            kind = UsageError if origin == "flag" else ConfigurationError
+            raise kind(f"{self.name} is {text!r} ({origin}); it takes one of: {choices}")
+        if isinstance(self.form, re.Pattern) and not self.form.fullmatch(text):
+            raise ConfigurationError(
+                f"{self.name} is {text!r} ({origin}); it takes a value such as 30s or 64MB"
+            )
+        return text
+
+
+BOOLEAN = TRUE | FALSE
+SETTINGS = (
+    Setting("profile", "which section of `profiles` applies"),
+    Setting(
+        "database_url", "libpq URL of the database; embedded://NAME is the local PostgreSQL", is_secret=True
+    ),
+    Setting("database_url_file", "a file that holds the URL and only its owner can read; - is stdin"),
+    Setting("output", "format of reports"),
+    Setting("color", "colour on a terminal", frozenset({"auto", "always", "never"})),
+    Setting("log_format", "format of logs on stderr", frozenset({"auto", "console", "json"})),
+    Setting("no_input", "never ask", BOOLEAN),
+    Setting("debug", "show tracebacks and statements", BOOLEAN),
+    Setting("rates_file", "rate card to price usage with, instead of the one shipped"),
+    Setting("statement_timeout", "longest a statement may take", _DURATION),
+    Setting("lock_timeout", "longest to wait for a lock", _DURATION),
+    Setting("idle_in_transaction_session_timeout", "longest a transaction may idle", _DURATION),
+    Setting("job_statement_timeout", "longest a job's statement may take", _DURATION),
+    Setting("job_work_mem", "memory for each sort or hash of a job", _MEMORY),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A setting's value and where it came from."""
+
+    text: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Layer:
+    origin: str
+    values: Mapping[str, object]
+
+
+class Settings:
+    """All settings, resolved: flag > environment > project file > user file > system file > default.
+
+    A profile's values win over the plain ones of the same file; the profile named by a flag wins over the
+    environment too.
+    """
+
+    def __init__(self, flags: Mapping[str, object], environment: Mapping[str, str], directory: Path) -> None:
+        self._environment = environment
+        given, variables = _flags(flags), _variables(environment)
+        files = list(_files(flags, environment, directory))
+        profile = next(
+            (str(f.values["profile"]) for f in [given, variables, *files] if "profile" in f.values), None
+        )
+        sections = {file.origin: section for file in files if (section := _section(file, profile))}
+        if profile and not sections:
+            known = ", ".join(sorted({name for file in files for name in _profiles(file)}))
+            raise ConfigurationError(f"there is no profile {profile!r}", hint=f"known profiles: {known}")
+        self._profile_is_named = "profile" in given.values
+        if self._profile_is_named:
+            layers = [given, *sections.values(), variables, *files]
+        else:
+            layers = [given, variables]
+            for file in files:
+                layers += [sections[file.origin], file] if file.origin in sections else [file]
+        self._values = _resolve(layers)
+
+    def get(self, name: str) -> str | None:
+        """Return a setting's value, None where nothing sets it."""
+        value = self._values.get(name)
+        return None if value is None else value.text
+
+    def require(self, name: str) -> str:
+        """Return the value of a setting that has a default."""
+        return self._values[name].text
+
+    def flag(self, name: str) -> bool:
+        """Return a yes/no setting; False where nothing sets it."""
+        return (self.get(name) or "").lower() in TRUE
+
+    def items(self) -> Iterator[tuple[Setting, Value | None]]:
+        """Yield each setting with its value and origin."""
+        for setting in SETTINGS:
+            yield setting, self._values.get(setting.name)
+
+    def database_url(self) -> Value | None:
+        """Return the database to use, by the order for secrets: credential, file, stdin, environment, profile.
+
+        A profile named by a flag goes before all of these. None means that nothing names a database; an empty
+        text stands for libpq's own environment (PGHOST, PGSERVICE, ...).
+        """
+        value = self._values.get("database_url")
+        if self._profile_is_named and value is not None and value.origin.startswith("profile "):
+            return value
+        credentials = self._environment.get("CREDENTIALS_DIRECTORY")
+        credential = Path(credentials) / "database_url" if credentials else None
+        if credential is not None and credential.exists():
+            return Value(_secret(credential, is_guarded=True), f"credential {credential}")
+        if (file := self._values.get("database_url_file")) is not None:
+            return Value(_secret_file(file.text), f"{file.text} ({file.origin})")
+        if value is not None:
+            return value
+        libpq = sorted({"PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"} & self._environment.keys())
+        return Value("", f"environment {libpq[0]}") if libpq else None
+
+
+def masked(url: str) -> str:
+    """Return a database URL or connection string without its password."""
+    # A URL whose scheme is mistyped or missing holds a password all the same.
+    url = re.sub(r"((?://|^)[^:/@\s]*):(?!//)\S*@", r"\1:***@", url)
+    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url)
+
+
+def _flags(flags: Mapping[str, object]) -> _Layer:
+    return _Layer("flag", {name: value for name, value in flags.items() if name in BY_NAME})
+
+
+def _variables(environment: Mapping[str, str]) -> _Layer:
+    named = {s.name: environment[s.variable] for s in SETTINGS if environment.get(s.variable)}
+    return _Layer("environment", named)
+
+
+def _files(flags: Mapping[str, object], environment: Mapping[str, str], directory: Path) -> Iterator[_Layer]:
+    explicit = flags.get("config") or environment.get("AVATARLAB_CONFIG")
+    if explicit:
+        path = Path(str(explicit))
+        if not path.is_file():
+            raise ConfigurationError(f"there is no configuration file {path}")
+        yield _read(path)
+    else:
+        home = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "/")) / ".config")
+        system = [
+            Path(part) / "avatarlab/config.yaml"
+            for part in environment.get("XDG_CONFIG_DIRS", "").split(":")
+            if part
+        ]
+        for path in [directory / PROJECT_FILE, home / "avatarlab/config.yaml", *system, SYSTEM_FILE]:
+            if path.is_file():
+                yield _read(path)
+    from importlib import resources
+
+    import yaml
+
+    yield _Layer("default", yaml.safe_load((resources.files("config") / "settings.yaml").read_text()))
+
+
+def _read(path: Path) -> _Layer:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{where}: this is not YAML") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: a mapping of settings is expected")
+    layer = _Layer(str(path), content)
+    _check(path, layer)
+    return layer
+
+
+def _check(path: Path, layer: _Layer) -> None:
+    scopes: list[Mapping[str, Any]] = [layer.values, *_profiles(layer).values()]
+    known = set(BY_NAME) | {"profiles"}
+    for scope in scopes:
+        if unknown := sorted(str(name) for name in set(scope) - known):
+            raise ConfigurationError(
+                f"{path}: unknown setting {unknown[0]!r}", hint=f"known settings: {', '.join(sorted(known))}"
+            )
+        url = str(scope.get("database_url", ""))
+        if masked(url) != url and _others_can_read(path):
+            raise ConfigurationError(
+                f"{path} holds a password and others can read it", hint=f"chmod 600 {path}"
+            )
+
+
+def _profiles(layer: _Layer) -> Mapping[str, Mapping[str, Any]]:
+    profiles = layer.values.get("profiles") or {}
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise ConfigurationError(f"{layer.origin}: `profiles` must map names to settings")
+    return profiles
+
+
+def _section(file: _Layer, profile: str | None) -> _Layer | None:
+    values = _profiles(file).get(profile) if profile else None
+    return None if values is None else _Layer(f"profile {profile} ({file.origin})", values)
+
+
+def _resolve(layers: list[_Layer]) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for layer in layers:
+        for name, value in layer.values.items():
+            if name in BY_NAME and name not in values and value is not None:
+                origin = (
+                    f"environment {BY_NAME[name].variable}" if layer.origin == "environment" else layer.origin
+                )
+                values[name] = Value(BY_NAME[name].check(value, origin), origin)
+    return values
+
+
+def _others_can_read(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _secret_file(name: str) -> str:
+    if name == "-":
+        import sys
+
+        line = sys.stdin.readline().strip()
+        if not line:
+            raise ConfigurationError("there is no database URL on stdin")
+        return line
+    return _secret(Path(name), is_guarded=False)
+
+
+def _secret(path: Path, *, is_guarded: bool) -> str:
+    """Read a file that holds a secret; systemd guards a credential's directory, so its mode says nothing."""
+    try:
+        if not is_guarded and _others_can_read(path):
+            raise ConfigurationError(
+                f"{path} holds a secret and others can read it", hint=f"chmod 600 {path}"
+            )
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from error
+    if not text:
+        raise ConfigurationError(f"{path} is empty", hint="it has to hold the database's URL")
+    return text

@@ -1,0 +1,151 @@
+"""avatarlab db: the database's tables and migrations, and the local PostgreSQL."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from avatarlab_cli.cli import App, current
+from avatarlab_cli.errors import UsageError
+from commands import options
+
+if TYPE_CHECKING:
+    from avatarlab_cli.context import Context
+    from avatarlab_cli.embedded import EmbeddedServer
+
+app = App()
+
+
+@app.callback()
+def db() -> None:
+    """The database: tables, migrations, the local PostgreSQL."""
+
+
+@app.report()
+def tables(context: typer.Context) -> None:
+    """List the platform's tables by area: what is there, how large, how recent, and what it is used for.
+
+    \b
+    Examples:
+      avatarlab db tables
+      avatarlab db tables --sort -bytes --limit 10
+      avatarlab db tables --fields table,used_for --csv
+    """
+    from avatarlab_cli.queries.tables import COLUMNS, describe
+    from avatarlab_cli.show import show_rows
+
+    invocation = current(context)
+    with invocation.database.read() as connection:
+        rows = describe(connection)
+    show_rows(context, COLUMNS, rows)
+
+
+@app.report()
+def status(context: typer.Context) -> None:
+    """Compare the database with what this version expects; exit code 3 where they differ.
+
+    \b
+    Examples:
+      avatarlab db status
+      avatarlab db status --json
+    """
+    from avatarlab_cli.errors import ExitCode
+    from avatarlab_cli.queries.schema import COLUMNS, describe
+    from avatarlab_cli.show import show_rows
+
+    invocation = current(context)
+    with invocation.database.read() as connection:
+        row = describe(connection)
+    show_rows(context, COLUMNS, [row], single=True)
+    if row["pending"] or row["drift"]:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+@app.command()
+def migrate(
+    context: typer.Context,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the script instead, to paste into Supabase.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Run all migrations again, to restore what was lost.")
+    ] = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Create what is missing of the toolkit's tables, in one transaction; what is there stays as it is.
+
+    \b
+    Examples:
+      avatarlab db migrate --dry-run
+      avatarlab db migrate
+      avatarlab db migrate --sql > avatarlab.sql
+    """
+    from avatarlab_cli import migrations
+    from avatarlab_cli.database import translated
+
+    if sql:
+        typer.echo(migrations.script(), nl=False)
+        return
+    invocation = current(context)
+    with invocation.database.read() as connection:
+        before = migrations.status(connection)
+    say = invocation.environment.say
+    if dry_run:
+        revisions = migrations.revisions() if repair else before.pending
+        say("\n".join(f"would apply {revision}" for revision in revisions) or "nothing to do")
+        return
+    with translated(), invocation.database.engine.connect() as connection:
+        result = migrations.upgrade(connection, repair=repair)
+    say("\n".join(f"applied {revision}" for revision in result.applied) or f"already at {result.to_revision}")
+
+
+@app.command()
+def start(context: typer.Context) -> None:
+    """Start the local PostgreSQL; commands that use it do so by themselves.
+
+    \b
+    Examples:
+      avatarlab db start
+    """
+    invocation = current(context)
+    server = _server(invocation)
+    server.start()
+    invocation.environment.say(f"running in {server.directory}")
+
+
+@app.command()
+def stop(context: typer.Context) -> None:
+    """Stop the local PostgreSQL; its data stays.
+
+    \b
+    Examples:
+      avatarlab db stop
+    """
+    invocation = current(context)
+    stopped = _server(invocation).stop()
+    invocation.environment.say("stopped" if stopped else "it was not running")
+
+
+@app.command()
+def reset(context: typer.Context, yes: options.Yes = False) -> None:
+    """Stop the local PostgreSQL and delete its data.
+
+    \b
+    Examples:
+      avatarlab db reset --yes
+    """
+    invocation = current(context)
+    server = _server(invocation)
+    if not yes:
+        invocation.confirm(f"Delete the local database in {server.directory}?")
+    server.reset()
+    invocation.environment.say("deleted")
+
+
+def _server(invocation: "Context") -> "EmbeddedServer":
+    """Return the embedded server: the configured one, the demo's where nothing is configured.
+
+    Raises UsageError where another database is: stop and reset must not be thought to reach that.
+    """
+    if invocation.local_server is None and invocation.settings.database_url() is not None:
+        raise UsageError("this command is for the local PostgreSQL alone", hint="name it: --profile demo")
+    return invocation.demo_server

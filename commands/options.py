@@ -1,0 +1,18 @@
+"""Options that mean the same in every command that has them."""
+
+from typing import Annotated
+
+import typer
+
+User = Annotated[str, typer.Argument(metavar="USER", help="E-mail address, UUID, or the beginning of one.")]
+Month = Annotated[
+    str | None,
+    typer.Option("--month", metavar="YYYY-MM", help="Which month, UTC; the current one by default."),
+]
+Day = Annotated[str | None, typer.Option("--day", metavar="YYYY-MM-DD", help="Which day, UTC.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="ISO 8601, or an age such as 7d or 24h.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="The end, not included.")]
+DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Show what would change; change nothing.")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]

@@ -1,0 +1,90 @@
+"""avatarlab usage: what users did, by user and month."""
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import typer
+
+from avatarlab_cli.cli import App, current
+from avatarlab_cli.timeframe import parse_month
+from commands import options
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from avatarlab_cli.report import Report
+
+app = App()
+
+
+@app.callback()
+def usage() -> None:
+    """What users did, by user and month.
+
+    The figures are those the job monthly-usage last stored.
+    """
+
+
+@app.report()
+def show(context: typer.Context, user: options.User, month: options.Month = None) -> None:
+    """Show one user's figures of a month beside the month before.
+
+    \b
+    Examples:
+      avatarlab usage show ada@example.com
+      avatarlab usage show 3fa8 --month 2026-03 --json
+    """
+    from avatarlab_cli.queries import usage, users
+    from avatarlab_cli.show import show
+
+    when = _month(context, month)
+
+    def build(connection: "sa.Connection") -> "Report":
+        found = users.find_user(connection, user)
+        return usage.show(found, when, usage.find_unpriced(connection, found, when))
+
+    show(context, build)
+
+
+@app.report()
+def top(
+    context: typer.Context,
+    by: str = typer.Option(
+        "total_cost", "--by", metavar="METRIC", help="What to rank by; a wrong one lists all."
+    ),
+    month: options.Month = None,
+) -> None:
+    """Rank users by a metric, with each one's share of all.
+
+    \b
+    Examples:
+      avatarlab usage top --by conversations_count
+      avatarlab usage top --by storage_bytes --month 2026-03 --limit 10
+      avatarlab usage top -o ids | head -3
+    """
+    from avatarlab_cli.queries import usage
+    from avatarlab_cli.show import show
+
+    when = _month(context, month)
+    show(context, lambda _: usage.top(when, by))
+
+
+@app.report()
+def month(context: typer.Context, month: options.Month = None) -> None:
+    """Show every user's figures of a month, and what belongs to nobody.
+
+    \b
+    Examples:
+      avatarlab usage month
+      avatarlab usage month --month 2026-03 --csv --out march.csv
+      avatarlab usage month --fields email,images_generated,image_cost --sort -image_cost
+    """
+    from avatarlab_cli.queries import usage
+    from avatarlab_cli.show import show
+
+    when = _month(context, month)
+    show(context, lambda _: usage.month(when))
+
+
+def _month(context: typer.Context, text: str | None) -> date:
+    return current(context).clock().date().replace(day=1) if text is None else parse_month(text)

@@ -1,0 +1,80 @@
+"""What the documents say of the command line is true of it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.main import app
+from avatarlab_cli.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def verbs() -> Iterator[tuple[str, Any]]:
+    root = get_command(app)
+    context = root.context_class(root, info_name="avatarlab")
+    for noun in root.list_commands(context):  # type: ignore[attr-defined]  # the root is a group
+        group: Any = root.get_command(context, noun)  # type: ignore[attr-defined]  # likewise
+        for verb in group.list_commands(context):
+            yield f"avatarlab {noun} {verb}", group.get_command(context, verb)
+
+
+VERBS = dict(verbs())
+
+
+def test_reference_is_what_the_commands_say() -> None:
+    """docs/cli.md is what `make docs` would write now."""
+    script = ROOT / "docs" / "generate_cli.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", VERBS)
+def test_command_is_documented(path: str) -> None:
+    """A command's help says what it does, shows an example of it, explains each option, and is in the reference."""
+    command = VERBS[path]
+    assert re.search(
+        rf"Examples:\n +avatarlab (--profile demo )?{path.removeprefix('avatarlab ')}", command.help
+    )
+    assert all(parameter.help for parameter in command.params)
+    assert f"\n## {path}\n" in (ROOT / "docs" / "cli.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_commands_in_the_pages_exist(page: Path) -> None:
+    """Every command shown in a block of code is one of the toolkit's, with options it has."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    shown = re.findall(r"\bavatarlab ((?:--profile \S+ )?[a-z]+ [a-z]+)\b(.*)", "\n".join(blocks))
+    for words, rest in shown:
+        path = "avatarlab " + " ".join(words.split()[-2:])
+        assert path in VERBS
+        known = {name for parameter in VERBS[path].params for name in [*parameter.opts, "--help"]}
+        given = re.findall(r"(?<=\s)(?:--[a-z-]+|-[a-z]\b)", re.split(r"[|#&]", rest)[0])
+        assert set(given) <= known
+
+
+def test_readme_lists_every_exit_code() -> None:
+    """README's table has exactly the exit codes there are."""
+    listed = re.findall(r"^\| (\d+) \|", README, re.MULTILINE)
+    assert [int(code) for code in listed] == sorted(ExitCode)
+
+
+def test_readme_names_every_setting() -> None:
+    """README's table of settings has exactly those there are."""
+    assert re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE) == [setting.name for setting in SETTINGS]
+
+
+def test_links_lead_somewhere() -> None:
+    """A link to a page of this project names a page that is there."""
+    for page in [*PAGES, *sorted((ROOT / "docs" / "decisions").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
