@@ -1,0 +1,80 @@
+# Everything a developer does. It needs Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+AVATARLAB := $(BIN)/avatarlab --profile demo
+
+# What `make demo` invents; STATE is seed (before the web panel's migrations) or panel (after them).
+USERS ?= 2000
+MONTHS ?= 12
+SEED ?= 1
+STATE ?= panel
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-services lint types imports docs docs-check bench build wheel-check check clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-15s %s\n", $$1, $$2 }'
+
+install: $(INSTALLED)  ## Install the toolkit and its tools into .venv
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: install  ## Load an invented platform into a PostgreSQL of its own and compute its figures
+	$(AVATARLAB) demo load --users $(USERS) --months $(MONTHS) --seed $(SEED) --state $(STATE) --replace --yes --sort -rows --limit 5
+	$(AVATARLAB) db migrate
+	$(AVATARLAB) job run monthly-usage --log-format console --fields status,seconds,rows_read,rows_written
+	$(AVATARLAB) job run platform-statistics --log-format console --fields status,seconds,rows_read,rows_written
+	$(AVATARLAB) usage top --by total_cost --limit 5
+	$(AVATARLAB) stats show --fields stat_date,total_users,active_users,paying_users,mrr,estimated_cost_today,users_by_tier
+	@printf '%s\n' '' 'Try next:' \
+	  '  $(AVATARLAB) usage top --by images_generated' \
+	  '  $(AVATARLAB) stats trend --metric mrr --since 14d' \
+	  '  $(AVATARLAB) usage month --csv --out usage.csv' \
+	  '  $(AVATARLAB) db tables' \
+	  '  $(AVATARLAB) db stop'
+
+test: install  ## Run all tests on PostgreSQL 18, and the database tests on 16
+	$(BIN)/pytest -n 2 -m 'not services'
+	AVATARLAB_TEST_POSTGRES=16 $(BIN)/pytest -n 2 -m 'not services' tests/database
+
+test-services: install  ## Run the tests that need Debian's packages postgresql-15 and pgbouncer
+	$(BIN)/pytest -m services tests/services
+
+lint: install  ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install  ## Check types
+	$(BIN)/mypy
+	$(BIN)/mypy docs/generate_cli.py
+
+imports: install  ## Check which package imports which
+	$(BIN)/lint-imports
+
+docs: install  ## Write docs/cli.md from the commands' help
+	$(BIN)/python docs/generate_cli.py
+
+docs-check: install  ## Check that docs/cli.md is what `make docs` would write
+	$(BIN)/python docs/generate_cli.py --check
+
+bench: install  ## Measure speed and memory
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.export
+	$(BIN)/python -m benchmarks.aggregation
+
+build: install  ## Build the wheel into dist
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+wheel-check: build  ## Install the wheel into a fresh environment and try it
+	$(BIN)/pytest tests/wheel/checks.py
+
+check: lint types imports docs-check test wheel-check  ## Run everything but test-services
+
+clean:  ## Remove .venv and what the tools left
+	rm -rf .venv dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,143 @@
+"""The toolkit behind a transaction pooler, as hosted platforms have it: all works, and no session is touched."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.demo.install import install
+from avatarlab_cli.demo.world import DemoOptions
+from avatarlab_cli.errors import ExitCode
+from tests.conftest import created_database
+
+pytestmark = pytest.mark.services
+
+JOBS = ("monthly-usage", "platform-statistics")
+REPORTS = (
+    ("usage", "top", "--by", "images_generated"),
+    ("usage", "month"),
+    ("stats", "show"),
+    ("stats", "trend", "--metric", "mrr"),
+    ("job", "history"),
+    ("db", "status"),
+    ("db", "tables", "--fields", "table,is_present,last_event"),
+)
+# All that a transaction could leave behind in the session that served it.
+SESSION = """
+    SELECT jsonb_object_agg(name, setting) || jsonb_build_object(
+        'backend', pg_backend_pid(),
+        'advisory locks', (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
+        'prepared statements', (SELECT count(*) FROM pg_prepared_statements),
+        'cursors', (SELECT count(*) FROM pg_cursors WHERE is_holdable),
+        'temporary tables', (SELECT count(*) FROM pg_class WHERE relpersistence = 't'),
+        'channels', (SELECT count(*) FROM pg_listening_channels()))
+    FROM pg_settings
+    WHERE name NOT LIKE 'plpgsql.%'  -- they appear when the first function runs
+"""
+
+
+@pytest.fixture
+def demo_name(debian_server: str) -> Iterator[str]:
+    """The name of a database on PostgreSQL 15 with a small platform in the panel state."""
+    with created_database(debian_server, "template1") as conninfo:
+        options = DemoOptions(users=60, months=3, seed=5, state="panel", until=datetime.now(UTC))
+        install(Database(conninfo), options, replace=False)
+        yield conninfo.rpartition("dbname=")[2]
+
+
+def avatarlab(conninfo: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "AVATARLAB_DATABASE_URL": conninfo}
+    return subprocess.run(
+        [sys.executable, "-m", "avatarlab_cli", *arguments],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def output_of(conninfo: str, *arguments: str, home: Path) -> str:
+    done = avatarlab(conninfo, *arguments, home=home)
+    assert done.returncode == ExitCode.OK, done.stderr
+    return done.stdout
+
+
+def session(conninfo: str) -> dict[str, Any]:
+    """Describe the server session a stranger gets from the pooler."""
+    # The pooler restores what a client says of itself, so the stranger says it; the driver's preparing would show.
+    own = f"{conninfo} application_name=stranger client_encoding=utf-8"
+    with psycopg.connect(own, autocommit=True, prepare_threshold=None) as stranger:
+        found = stranger.execute(SESSION).fetchone()
+    assert found is not None
+    state: dict[str, Any] = found[0]
+    return state
+
+
+def test_a_careless_client_is_seen(pooler: Callable[[int], str], demo_name: str) -> None:
+    """What a client sets for its session reaches the next one here, so the tests below would notice."""
+    pooled = f"{pooler(1)} dbname={demo_name}"
+    before = session(pooled)
+    with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as careless:
+        careless.execute("SET work_mem = '5MB'")
+        careless.execute("SELECT pg_advisory_lock(1)")
+    assert session(pooled) == before | {"work_mem": "5120", "advisory locks": 1}
+
+
+def test_work_leaves_no_trace_in_the_session(
+    pooler: Callable[[int], str], demo_name: str, tmp_path: Path
+) -> None:
+    """Migrations, jobs and reports share one server connection with a stranger, who finds it as it was."""
+    pooled = f"{pooler(1)} dbname={demo_name}"
+    before = session(pooled)
+    output_of(pooled, "db", "migrate", home=tmp_path)
+    assert session(pooled) == before
+    for job in JOBS:
+        output_of(pooled, "job", "run", job, home=tmp_path)
+        assert session(pooled) == before
+    for report in REPORTS:
+        output_of(pooled, *report, "--csv", home=tmp_path)
+    assert session(pooled) == before
+
+
+def test_reports_are_the_same_as_without_the_pooler(
+    pooler: Callable[[int], str], debian_server: str, demo_name: str, tmp_path: Path
+) -> None:
+    """What was migrated and computed through the pooler reads the same with and without it."""
+    pooled, direct = f"{pooler(1)} dbname={demo_name}", f"{debian_server} dbname={demo_name}"
+    output_of(pooled, "db", "migrate", home=tmp_path)
+    for job in JOBS:
+        output_of(pooled, "job", "run", job, home=tmp_path)
+    for report in REPORTS:
+        shown = output_of(pooled, *report, "--csv", home=tmp_path)
+        assert shown.count("\n") > 1
+        assert shown == output_of(direct, *report, "--csv", home=tmp_path)
+
+
+def test_migrating_twice_changes_nothing(
+    pooler: Callable[[int], str], demo_name: str, tmp_path: Path
+) -> None:
+    """A second migration through the pooler finds nothing to do."""
+    pooled = f"{pooler(1)} dbname={demo_name}"
+    assert "applied 0001" in avatarlab(pooled, "db", "migrate", home=tmp_path).stderr
+    assert "already at" in avatarlab(pooled, "db", "migrate", home=tmp_path).stderr
+
+
+def test_lock_of_a_job_holds_through_the_pooler(
+    pooler: Callable[[int], str], demo_name: str, tmp_path: Path
+) -> None:
+    """While one transaction behind the pooler has the jobs' lock, a run in another ends as busy."""
+    pooled = f"{pooler(2)} dbname={demo_name}"
+    output_of(pooled, "db", "migrate", home=tmp_path)
+    with psycopg.connect(pooled, prepare_threshold=None) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('avatarlab:rollup', 0))")
+        assert avatarlab(pooled, "job", "run", JOBS[0], home=tmp_path).returncode == ExitCode.BUSY
+    output_of(pooled, "job", "run", JOBS[0], home=tmp_path)
