@@ -38,7 +38,13 @@ def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def program(*command: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
-        environment = {**kept, "PATH": os.environ["PATH"], "HOME": str(home), "PIP_CACHE_DIR": pip_cache()}
+        environment = {
+            **kept,
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "XDG_DATA_HOME": str(home),
+            "PIP_CACHE_DIR": pip_cache(),
+        }
         return subprocess.run(
             [binaries / command[0], *command[1:]],
             cwd=home,
