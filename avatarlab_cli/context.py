@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # PostgreSQL counts rows in 64 bits.
 _MOST_DIGITS = 18
-TRUE = frozenset({"1", "true", "yes", "on"})
 EMBEDDED = "embedded://"
 HOW_TO_CONFIGURE = """set AVATARLAB_DATABASE_URL, choose a profile of the configuration file with --profile NAME, or set PGHOST, PGSERVICE, ...
 to look around first, on a database of its own: avatarlab demo load"""
@@ -188,6 +187,8 @@ class Context:
     @property
     def is_debugging(self) -> bool:
         """Whether tracebacks and statements are wanted; known even where the settings cannot be read."""
+        from avatarlab_cli.settings import TRUE
+
         if self.flags.get("debug") or self.variables.get("AVATARLAB_DEBUG", "").lower() in TRUE:
             return True
         return "settings" in vars(self) and self.settings.flag("debug")

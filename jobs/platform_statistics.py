@@ -30,7 +30,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     )
     known = statistics.known_days(connection, window, task.today)
     money = subscriptions.recompute(connection, known, task.today)
-    figures = statistics.recompute(connection, window, available, live, task.today)
+    figures = statistics.recompute(connection, window, known, available, live)
     unexplained = statistics.unexplained_days(connection, known)
     return Result(
         window=known,

@@ -73,14 +73,13 @@ def skipped(live: LiveSchema) -> dict[str, str]:
 
 
 def recompute(
-    connection: sa.Connection, window: Window, available: Availability, live: LiveSchema, today: date
+    connection: sa.Connection, window: Window, known: Window, available: Availability, live: LiveSchema
 ) -> fresh.Changes:
-    """Set platform_statistics for the window's days; before the platform's first day there are none.
+    """Set platform_statistics for the window's days: those that are `known`, as `known_days` tells, and no others.
 
     Needs the temporary tables of accounts and rates, usage_daily for the window and 30 days before it, and
     subscription_daily up to its end.
     """
-    known = known_days(connection, window, today)
     bound = {"first": known.first, "end": known.end, "nobody": UNATTRIBUTED}
     back = bound | {"back": known.first - timedelta(days=TRAILING_DAYS)}
     missing = skipped(live)
@@ -133,13 +132,21 @@ _FIRST_DAY = sa.text("""
         (SELECT min(day) FROM avatarlab_admin.usage_daily WHERE day >= :first AND day < :end)) AS began) AS known
 """)
 
-# Counting each account on the day it came and the day it went gives every day's total by one running sum.
-_PEOPLE = sa.text("""
-    WITH alive AS (
-        SELECT (created_at AT TIME ZONE 'UTC')::date AS born,
+# Each day of the window, as d.
+_DAYS = """(
+        SELECT moment::date AS day
+        FROM generate_series(CAST(:first AS date), CAST(:end AS date) - 1, interval '1 day') AS g (moment)
+    ) AS d"""
+# The days on which each account came and went; one deleted on an unknown date was never there.
+_ALIVE = """
+        SELECT tier, (created_at AT TIME ZONE 'UTC')::date AS born,
                (CASE WHEN deleted_at IS NOT NULL THEN greatest(deleted_at, created_at) END
                 AT TIME ZONE 'UTC')::date AS gone
-        FROM accounts_fresh WHERE deleted_at IS DISTINCT FROM '-infinity'
+        FROM accounts_fresh WHERE deleted_at IS DISTINCT FROM '-infinity'"""
+
+# Counting each account on the day it came and the day it went gives every day's total by one running sum.
+_PEOPLE = sa.text(f"""
+    WITH alive AS ({_ALIVE}
     ), changes AS (
         SELECT day, sum(change) AS change
         FROM (SELECT born AS day, 1 AS change FROM alive UNION ALL SELECT gone, -1 FROM alive WHERE gone IS NOT NULL) c
@@ -155,8 +162,7 @@ _PEOPLE = sa.text("""
     SELECT d.day, coalesce((SELECT sum(change) FROM changes c WHERE c.day < :first OR c.day IS NULL), 0)
            + sum(coalesce(c.change, 0)) OVER (ORDER BY d.day) AS total_users,
            coalesce(b.users, 0) AS new_users, coalesce(x.users, 0) AS deleted_users, coalesce(l.users, 0) AS logins
-    FROM (SELECT moment::date AS day
-          FROM generate_series(CAST(:first AS date), CAST(:end AS date) - 1, interval '1 day') AS g (moment)) AS d
+    FROM {_DAYS}
     LEFT JOIN changes c USING (day) LEFT JOIN born b USING (day)
     LEFT JOIN deleted x USING (day) LEFT JOIN logins l USING (day)
 """)
@@ -246,12 +252,8 @@ _REVENUE = sa.text("""
 _NO_REVENUE = sa.text("SELECT NULL::date AS day, 0 AS usd, '{}'::jsonb AS other WHERE false")
 
 # All accounts by the tier that holds without a subscription, corrected by those that have one.
-_TIERS = sa.text("""
-    WITH alive AS (
-        SELECT tier, (created_at AT TIME ZONE 'UTC')::date AS born,
-               (CASE WHEN deleted_at IS NOT NULL THEN greatest(deleted_at, created_at) END
-                AT TIME ZONE 'UTC')::date AS gone
-        FROM accounts_fresh WHERE deleted_at IS DISTINCT FROM '-infinity'
+_TIERS = sa.text(f"""
+    WITH alive AS ({_ALIVE}
     ), changes AS (
         SELECT greatest(coalesce(day, :first), :first) AS day, tier, sum(change) AS change
         FROM (SELECT born AS day, tier, 1 AS change FROM alive
@@ -259,8 +261,7 @@ _TIERS = sa.text("""
         GROUP BY 1, 2
     ), plain AS (
         SELECT d.day, t.tier, sum(coalesce(c.change, 0)) OVER (PARTITION BY t.tier ORDER BY d.day) AS users
-        FROM (SELECT moment::date AS day
-              FROM generate_series(CAST(:first AS date), CAST(:end AS date) - 1, interval '1 day') AS g (moment)) AS d
+        FROM {_DAYS}
         CROSS JOIN (SELECT DISTINCT tier FROM changes) AS t
         LEFT JOIN changes c ON c.day = d.day AND c.tier = t.tier
     ), live AS (
@@ -271,7 +272,7 @@ _TIERS = sa.text("""
          AND (a.deleted_at IS NULL OR a.deleted_at >= (s.day + 1)::timestamp AT TIME ZONE 'UTC')
         WHERE s.day >= :first AND s.day < :end AND NOT s.is_paused
     )
-    SELECT day, coalesce(jsonb_object_agg(tier, users) FILTER (WHERE users <> 0), '{}') AS users_by_tier
+    SELECT day, coalesce(jsonb_object_agg(tier, users) FILTER (WHERE users <> 0), '{{}}') AS users_by_tier
     FROM (
         SELECT day, tier, sum(users)::bigint AS users
         FROM (SELECT * FROM plain UNION ALL SELECT day, instead, -count(*) FROM live GROUP BY 1, 2
@@ -340,8 +341,7 @@ def _joined_sql(available: Availability) -> str:
     by_kind = ", ".join(f"'{kind}', c.{kind}_cost" for kind in KINDS)
     return f"""
         WITH days AS (
-            SELECT moment::date AS day
-            FROM generate_series(CAST(:first AS date), CAST(:end AS date) - 1, interval '1 day') AS g (moment)
+            SELECT d.day FROM {_DAYS}
         ), latest AS (
             SELECT d.day, {", ".join(f"{_latest('stat_active', 'users', f'width = {w}')} AS active_{w}" for w in (1, 7, 30))},
                    {_latest("stat_payers", "users")} AS payers, {_latest("stat_avatars", "total")} AS avatars,
