@@ -5,7 +5,8 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from avatarlab_cli.errors import ConfigurationError, DeclinedError, UsageError
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from avatarlab_cli.database import Database
     from avatarlab_cli.embedded import EmbeddedServer
     from avatarlab_cli.output.environment import Environment
@@ -31,6 +34,7 @@ class Context:
     """Flags, settings, streams, clock and database of one invocation, each made on first use.
 
     `flags` holds what the command line set, by option name; options count the same before and after the verb.
+    `command` is the words that named the verb: "user list".
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Context:
         self.clock = clock
         self.flags: dict[str, object] = {}
         self.arguments: tuple[str, ...] = ()
+        self.command = ""
 
     @functools.cached_property
     def settings(self) -> "Settings":
@@ -63,6 +68,27 @@ class Context:
         from avatarlab_cli.database import Database
 
         return Database(self.conninfo, self._limits())
+
+    @contextmanager
+    def reading(self) -> "Iterator[sa.Connection]":
+        """Open a read-only transaction for the command, if the acting admin may run it.
+
+        Where no admin is named, the rights of the database login alone decide. Raises NotPermittedError.
+        """
+        from avatarlab_cli.actions.actor import find_actor
+        from avatarlab_cli.permissions import COMMANDS
+
+        with self.database.read() as connection:
+            permission = COMMANDS.get(self.command)
+            actor = find_actor(connection, self.settings.get("admin")) if permission else None
+            if actor is not None and permission is not None:
+                actor.demand(permission, self.command)
+            yield connection
+
+    def demand_permission(self) -> None:
+        """Raise NotPermittedError where the acting admin may not run the command; for what is no report and no act."""
+        with self.reading():
+            pass
 
     @functools.cached_property
     def job_database(self) -> "Database":
@@ -142,8 +168,8 @@ class Context:
             fields=tuple(field for field in fields if field),
             headers=not flags.get("no_headers"),
             sort=self._text("sort"),
-            limit=self._number("limit"),
-            offset=self._number("offset") or 0,
+            limit=self.number("limit"),
+            offset=self.number("offset") or 0,
             all=bool(flags.get("all")),
             null=self._text("null") or "",
             bom=bool(flags.get("bom")),
@@ -171,12 +197,15 @@ class Context:
         value = self.flags.get(name)
         return None if value is None else str(value)
 
-    def _number(self, name: str) -> int | None:
+    def number(self, name: str) -> int | None:
+        """Return an option that takes a whole number, None where it is not given; raises UsageError."""
         text = self._text(name)
         if text is None:
             return None
         if not (text.removeprefix("-").isdecimal() and len(text) <= _MOST_DIGITS):
-            raise UsageError(f"--{name} takes a whole number of at most {_MOST_DIGITS} digits, not {text!r}")
+            raise UsageError(
+                f"--{name.replace('_', '-')} takes a whole number of at most {_MOST_DIGITS} digits, not {text!r}"
+            )
         return int(text)
 
     @property
@@ -195,9 +224,11 @@ class Context:
 
     def confirm(self, question: str) -> None:
         """Ask on stderr before an act that cannot be undone; raises DeclinedError unless the answer is yes."""
-        if self.settings.flag("no_input") or not sys.stdin.isatty():
+        from avatarlab_cli.output.text import visible_line
+
+        if self.settings.flag("no_input") or sys.stdin is None or not sys.stdin.isatty():
             raise DeclinedError(f"not confirmed: {question}", hint="--yes confirms without asking")
-        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.write(f"{visible_line(question)} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise DeclinedError("declined")

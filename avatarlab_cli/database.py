@@ -42,7 +42,11 @@ class Database:
     def engine(self) -> sa.Engine:
         """The SQLAlchemy engine; nothing is connected before the first transaction."""
         engine = sa.create_engine(
-            "postgresql+psycopg://", creator=self._connect, poolclass=NullPool, use_native_hstore=False
+            "postgresql+psycopg://",
+            creator=self._connect,
+            poolclass=NullPool,
+            use_native_hstore=False,
+            hide_parameters=True,
         )
         event.listen(engine, "begin", self._limit)
         return engine
@@ -69,6 +73,13 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def preview(self) -> Iterator[sa.Connection]:
+        """Open one transaction that is rolled back however the block ends: what would happen, happens to nobody."""
+        with translated(), self.engine.connect() as connection, connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
+
     def _connect(self) -> psycopg.Connection[Any]:
         _demand_readable(self.conninfo)
         return psycopg.connect(
@@ -81,7 +92,7 @@ class Database:
         )
 
     def _limit(self, connection: sa.Connection) -> None:
-        settings = {"timezone": "UTC", **self.limits}
+        settings = {"timezone": "UTC", "datestyle": "ISO", **self.limits}
         calls = ", ".join(f"set_config(:name_{i}, :value_{i}, true)" for i in range(len(settings)))
         values = {f"name_{i}": name for i, name in enumerate(settings)}
         values |= {f"value_{i}": value for i, value in enumerate(settings.values())}
@@ -156,9 +167,9 @@ _MEANINGS: tuple[tuple[frozenset[str], type[AvatarLabError], str], ...] = (
         "grant the privilege to the login, or connect as a role that has it",
     ),
     (
-        frozenset({"42P01", "42703", "3F000", "42883"}),
+        frozenset({"42P01", "42703", "42704", "3F000", "42883"}),
         ConfigurationError,
-        "the database is not as this version expects: see `avatarlab db status`, then `avatarlab db migrate --repair`",
+        "`avatarlab db status` tells what this database lacks; `avatarlab db migrate --repair` restores the toolkit's own tables",
     ),
     (
         frozenset({"55P03", "40001", "40P01"}),

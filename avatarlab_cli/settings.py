@@ -52,6 +52,7 @@ SETTINGS = (
         "database_url", "libpq URL of the database; embedded://NAME is the local PostgreSQL", is_secret=True
     ),
     Setting("database_url_file", "a file that holds the URL and only its owner can read; - is stdin"),
+    Setting("admin", "e-mail address or UUID of the acting admin, where the database login is not one's own"),
     Setting("output", "format of reports"),
     Setting("color", "colour on a terminal", frozenset({"auto", "always", "never"})),
     Setting("log_format", "format of logs on stderr", frozenset({"auto", "console", "json"})),
@@ -106,7 +107,7 @@ class Settings:
             layers = [given, variables]
             for file in files:
                 layers += [sections[file.origin], file] if file.origin in sections else [file]
-        self._values = _resolve(layers)
+        self._values = _resolve(layers) | _resolve([_personal(variables)])
 
     def get(self, name: str) -> str | None:
         """Return a setting's value, None where nothing sets it."""
@@ -148,9 +149,10 @@ class Settings:
 
 
 def masked(url: str) -> str:
-    """Return a database URL or connection string without its password."""
+    """Return a text without the passwords of its database URLs, and without whole API keys."""
     # A URL whose scheme is mistyped or missing holds a password all the same.
     url = re.sub(r"((?://|^)[^:/@\s]*):(?!//)\S*@", r"\1:***@", url)
+    url = re.sub(r"(pk_live_)[0-9a-f]{8,}", r"\1***", url)
     return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url)
 
 
@@ -161,6 +163,11 @@ def _flags(flags: Mapping[str, object]) -> _Layer:
 def _variables(environment: Mapping[str, str]) -> _Layer:
     named = {s.name: environment[s.variable] for s in SETTINGS if environment.get(s.variable)}
     return _Layer("environment", named)
+
+
+def _personal(variables: _Layer) -> _Layer:
+    """Return what the environment says of the person: a profile says which database, not who sits there."""
+    return _Layer(variables.origin, {k: v for k, v in variables.values.items() if k == "admin"})
 
 
 def _files(flags: Mapping[str, object], environment: Mapping[str, str], directory: Path) -> Iterator[_Layer]:

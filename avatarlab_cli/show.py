@@ -1,33 +1,57 @@
 """What a report's command ends with: one read-only transaction, one report, the output the user asked for."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import sqlalchemy as sa
 import typer
 from sqlalchemy.sql import visitors
 
 from avatarlab_cli.cli import current
+from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.output.selection import selected, sort_keys
+from avatarlab_cli.output.sink import demand_writable
 from avatarlab_cli.output.write import write, write_rows
 from avatarlab_cli.report import Column, Report
 from avatarlab_cli.schema.live import row_security_error
 
 
 def demand_options(context: typer.Context, columns: tuple[Column, ...]) -> None:
-    """Raise UsageError where the output options do not fit these columns: before anything is done, not after."""
+    """Raise UsageError where the output options do not fit these columns, AvatarLabError where --out cannot be written.
+
+    Before anything is done, not after.
+    """
     options = current(context).output
     selected(columns, options, single=False)
     sort_keys(columns, options.sort or "")
+    if options.path is not None:
+        demand_writable(Path(options.path))
 
 
-def show(context: typer.Context, build: Callable[[sa.Connection], Report]) -> None:
+Build = Callable[[sa.Connection], Report]
+
+
+def show(context: typer.Context, build: Build) -> None:
     """Build the report on the configured database and write it; raises an AvatarLabError."""
+    _show(context, build, is_check=False)
+
+
+def show_findings(context: typer.Context, build: Build) -> None:
+    """Show what a check found; exits with FOUND where that is anything, however little of it is shown."""
+    if _show(context, build, is_check=True):
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
+    """Write the report; for a check, tell whether it has rows."""
     invocation = current(context)
     options = invocation.output
-    with invocation.database.read() as connection:
+    with invocation.reading() as connection:
         report = build(connection)
         _demand_all_rows(connection, report)
-        write(report, connection, options, invocation.environment)
+        has_rows = write(report, connection, options, invocation.environment) > 0
+        # --limit and --offset may have left nothing to show of what there is.
+        return has_rows or (is_check and bool(connection.scalar(sa.select(report.select.exists()))))
 
 
 def _demand_all_rows(connection: sa.Connection, report: Report) -> None:

@@ -64,6 +64,12 @@ def parse_moment(text: str, now: datetime) -> datetime:
         ) from None
 
 
+def parse_coming(text: str, now: datetime) -> datetime:
+    """Return the moment an ISO 8601 text names, or one so far ahead as 30d or 48h says; raises UsageError."""
+    moment = parse_moment(text, now)
+    return now + (now - moment) if _AGO.fullmatch(text) else moment
+
+
 def next_month(month: date) -> date:
     """Return the first day of the month after the one `month` lies in."""
     return (month.replace(day=1) + timedelta(days=32)).replace(day=1)

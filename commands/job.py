@@ -87,6 +87,7 @@ def run(
     window = _window(month, day, first, last)
     prices = rates.load(invocation.settings.get("rates_file"))
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
+    invocation.demand_permission()
     preview = functools.partial(_preview, context) if dry_run else None
     done = execute(invocation.job_database, chosen, Order(prices, window, preview=preview))
     _log(context, chosen, done)

@@ -1,7 +1,6 @@
 """Runs a job: one lock, one transaction, one record of what happened."""
 
 import os
-import platform
 import random
 import sys
 import time
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from avatarlab_cli import __version__, migrations
 from avatarlab_cli.database import Database, is_transient, translated
 from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError
+from avatarlab_cli.process import host, os_user
 from avatarlab_cli.queries import changes
 from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import windows
@@ -164,9 +164,9 @@ def _begin(database: Database, job: Job, order: Order) -> UUID:
         "window_from": order.window and order.window.first,
         "window_to": order.window and order.window.end,
         "is_dry_run": order.preview is not None,
-        "host": platform.node(),
+        "host": host(),
         "pid": os.getpid(),
-        "os_user": _os_user(),
+        "os_user": os_user(),
         "version": __version__,
         "definition_version": DEFINITION_VERSION,
         "rate_card_version": order.rates.version,
@@ -216,15 +216,6 @@ def _update(run_id: UUID, values: dict[str, Any]) -> sa.Update:
         .where(job_runs.c.id == run_id)
         .values(finished_at=sa.func.clock_timestamp(), **values)
     )
-
-
-def _os_user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def main(name: str) -> NoReturn:

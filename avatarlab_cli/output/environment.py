@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO, TextIOWrapper
 from typing import TextIO
 
 from avatarlab_cli.output.text import visible
@@ -35,12 +36,14 @@ class Environment:
         cls, env: Mapping[str, str] | None = None, *, color: str = "auto", quiet: bool = False
     ) -> "Environment":
         """Describe the process's own streams as they are now."""
+        # A process may be started without one: it has nothing to say.
+        stdin = sys.stdin or TextIOWrapper(BytesIO())
         return cls(
-            sys.stdin,
+            stdin,
             sys.stdout,
             sys.stderr,
             env=os.environ if env is None else env,
-            stdin_is_tty=sys.stdin.isatty(),
+            stdin_is_tty=stdin.isatty(),
             stdout_is_tty=sys.stdout.isatty(),
             stderr_is_tty=sys.stderr.isatty(),
             color=color,

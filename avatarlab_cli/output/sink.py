@@ -99,11 +99,33 @@ def _show(page: bytes, stream: BinaryIO, environment: Environment) -> None:
         pager.communicate(page)
 
 
+def demand_writable(path: Path) -> None:
+    """Raise AvatarLabError for a file that could not be written now: its directory is missing or closed to us."""
+    target = Path(os.path.realpath(path))
+    place = target if target.exists() and not target.is_file() else target.parent
+    if target.is_dir() or not os.access(place, os.W_OK):
+        why = (
+            "it is a directory"
+            if target.is_dir()
+            else "no such directory"
+            if not place.exists()
+            else "not permitted"
+        )
+        raise AvatarLabError(f"cannot write {path}: {why}", hint="check the directory and its rights")
+
+
 @contextmanager
-def _file(path: Path) -> Iterator[IO[bytes]]:
+def private_file(path: Path) -> Iterator[Sink]:
+    """Open a file that its owner alone can read, whole or not at all; raises AvatarLabError."""
+    with _file(path, mode=stat.S_IFREG | stat.S_IRUSR | stat.S_IWUSR) as stream:
+        yield Sink(stream)
+
+
+@contextmanager
+def _file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     try:
         target = Path(os.path.realpath(path))
-        mode = target.stat().st_mode if target.exists() else None
+        mode = target.stat().st_mode if target.exists() and not target.is_file() else mode or _mode_of(target)
         # Replacing a device or a FIFO would destroy it: /dev/null is written, not renamed over.
         is_special = mode is not None and not stat.S_ISREG(mode)
         with target.open("wb") if is_special else _replacing(target, mode) as stream:
@@ -113,6 +135,10 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
             f"cannot write {path}: {error.strerror}",
             hint="check the directory, its rights and the free space",
         ) from error
+
+
+def _mode_of(target: Path) -> int | None:
+    return target.stat().st_mode if target.exists() else None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Tables for people: on a terminal, in a pipe, and as Markdown."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -58,10 +59,33 @@ def fields(columns: Sequence[Column], rows: Iterable[Row], style: Style) -> Iter
     """Render the only row as a list of fields, nothing where there is no row."""
     for row in rows:
         lines = [
-            [style.bold(column.name), style.dim(column.null) if text is None else style.cell(text, column)]
+            [style.bold(column.name) if number == 0 else "", line]
             for column, text in zip(columns, row, strict=True)
+            for number, line in enumerate(_field(text, column, style))
         ]
         yield _aligned(lines, ["left", "left"])
+
+
+def _field(text: str | None, column: Column, style: Style) -> list[str]:
+    """Write one field; on a terminal each item of a JSON value has a line of its own."""
+    if text is None:
+        return [style.dim(column.null)]
+    if column.kind is not Kind.JSON or style.width is None:
+        return [style.cell(text, column)]
+    value = json.loads(text, parse_float=str)
+    items = [f"{name}: {_inline(item)}" for name, item in value.items()] if isinstance(value, dict) else value
+    lines = items if isinstance(items, list) else [items]
+    return [visible_line(_inline(line)) for line in lines] or [style.dim("-")]
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_inline(item)}" for name, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return ", ".join(map(_inline, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
 
 
 def markdown(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:

@@ -191,6 +191,15 @@ rate_card = sa.Table(
     schema=SCHEMA,
 )
 
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("is_head", sa.Boolean, check("is_head", "is_head"), primary_key=True, server_default=sa.true()),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    schema=SCHEMA,
+)
+
 dropped_policy = sa.Table(
     "dropped_policy",
     metadata,

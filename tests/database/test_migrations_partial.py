@@ -36,6 +36,8 @@ DAMAGES = (
            SELECT FROM pg_constraint WHERE conrelid = attrelid AND contype = 'p' AND attnum = ANY (conkey))""",
     "SELECT 'DROP FUNCTION IF EXISTS avatarlab_admin.record_tier_price CASCADE'",
     "SELECT 'DROP FUNCTION IF EXISTS avatarlab_admin.refuse_audit_change CASCADE'",
+    "SELECT 'DROP FUNCTION IF EXISTS avatarlab_admin.chain_audit_entry CASCADE'",
+    "SELECT 'DROP FUNCTION IF EXISTS avatarlab_admin.audit_hash CASCADE'",
     "SELECT 'DROP SCHEMA avatarlab_admin CASCADE'",
 )
 

@@ -84,3 +84,10 @@ def test_options_and_environment_load_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_a_process_without_stdin_has_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes a command's stdin gets the command all the same."""
+    monkeypatch.setattr("sys.stdin", None)
+    environment = Environment.create({})
+    assert (environment.stdin.read(), environment.stdin_is_tty) == ("", False)
