@@ -1,7 +1,7 @@
 """The frame every command stands in: groups, global options, help layout.
 
-A noun's module makes `app = App()` and decorates its verbs with `@app.command()`, or with `@app.report()` where
-the verb shows a report and so takes the output options as well.
+A noun's module makes `app = App()` and decorates its verbs with `@app.command()`, with `@app.report()` where the
+verb shows a report and so takes the output options as well, or with `@app.act()` where it changes something.
 """
 
 from collections.abc import Callable
@@ -55,6 +55,21 @@ _REPORT = (
     _Option(("--csv-safe", "csv_safe"), "Escape text a spreadsheet would run as a formula."),
     _Option(("--show-sql", "show_sql"), "Print the statement on stderr."),
 )
+_PREVIEW = (
+    _Option(("-n", "--dry-run", "dry_run"), "Show each change, before and after; change nothing."),
+    _Option(("-y", "--yes", "yes"), "Do not ask for confirmation."),
+    _Option(("--max-rows", "max_rows"), "Refuse if more targets are named.", "N"),
+    _Option(("--max-percent", "max_percent"), "Refuse if more of all there are is named.", "P"),
+)
+_REASON = _Option(("--reason", "reason"), "Why; it goes to the audit log.", "TEXT")
+_PLAN = _Option(("--plan", "plan"), "Write the changes to this file, for `apply`; change nothing.", "FILE")
+_CHANGE = (
+    _REASON,
+    *_PREVIEW,
+    _Option(("--ids-from", "ids_from"), "Targets, one a line; - is stdin.", "FILE"),
+    _Option(("--from-csv", "from_csv"), "Targets from a list's own CSV; - is stdin.", "FILE"),
+    _PLAN,
+)
 
 
 def _remember(context: typer.Context, parameter: Any, value: object) -> object:
@@ -98,13 +113,16 @@ def _format_options(command: Any, context: typer.Context, formatter: Any) -> Non
             formatter.write_dl(sections[title])
 
 
-_SECTIONS = ("Arguments", "Options", "Output options", "Global options")
+_SECTIONS = ("Arguments", "Options", "Change options", "Output options", "Global options")
+
+
+_Shared = tuple[tuple[tuple[_Option, ...], str], ...]
 
 
 class Command(TyperCommand):
     """A verb; it takes the global options."""
 
-    shared: tuple[tuple[tuple[_Option, ...], str], ...] = ((_GLOBAL, "Global options"),)
+    shared: _Shared = ((_GLOBAL, "Global options"),)
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **settings: Any) -> None:
         added = [parameter for options, title in self.shared for parameter in _parameters(options, title)]
@@ -113,11 +131,42 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _format_options(self, ctx, formatter)
 
+    def invoke(self, ctx: Any) -> Any:
+        current(ctx).command = _words(ctx)
+        return super().invoke(ctx)
+
+
+def _words(context: Any) -> str:
+    """Return what names the command below the root: "tier requests list"."""
+    words = []
+    while context.parent is not None:
+        words.append(str(context.info_name))
+        context = context.parent
+    return " ".join(reversed(words))
+
 
 class ReportCommand(Command):
     """A verb that shows a report; it takes the output options too."""
 
-    shared = ((_REPORT, "Output options"), (_GLOBAL, "Global options"))
+    shared: _Shared = ((_REPORT, "Output options"), (_GLOBAL, "Global options"))
+
+
+class ActCommand(ReportCommand):
+    """A verb that changes something; it takes the options of every change too."""
+
+    shared = ((_CHANGE, "Change options"), *ReportCommand.shared)
+
+
+class OneActCommand(ActCommand):
+    """A verb that changes one thing, or what a file of its own says."""
+
+    shared = (((_REASON, *_PREVIEW[:2], _PLAN), "Change options"), *ReportCommand.shared)
+
+
+class PlanCommand(ReportCommand):
+    """A verb that changes what a plan says."""
+
+    shared = ((_PREVIEW, "Change options"), *ReportCommand.shared)
 
 
 class Group(TyperGroup):
@@ -153,6 +202,10 @@ class App(typer.Typer):
     def report(self, name: str | None = None) -> Callable[[Any], Any]:
         """Register a verb that shows a report."""
         return self.command(name, cls=ReportCommand)
+
+    def act(self, name: str | None = None, *, of: type[ReportCommand] = ActCommand) -> Callable[[Any], Any]:
+        """Register a verb that changes something: several targets, unless it is a OneActCommand or a PlanCommand."""
+        return self.command(name, cls=of)
 
 
 def current(context: typer.Context) -> Context:

@@ -55,20 +55,27 @@ def _load(noun: str) -> Any:
     from typer.main import get_group
 
     # A group built by itself would lose the settings it inherits from a parent.
-    parent = App()
-    parent.add_typer(import_module(NOUNS[noun][0]).app, name=noun)
+    parent, found = App(), import_module(NOUNS[noun][0]).app
+    if found.registered_callback:
+        parent.add_typer(found, name=noun)
+    else:
+        # One verb without a noun.
+        parent.registered_commands = found.registered_commands
     return get_group(parent).commands[noun]
 
 
 @contextmanager
 def _reported(context: Context) -> Iterator[None]:
     """Turn what a command raises into a message on stderr and the process's exit code."""
+    from avatarlab_cli.settings import masked
+
     try:
         yield
     except AvatarLabError as error:
         _fail(context, error.exit_code, error.message, error.hint, error)
     except typer.TyperException as error:
         if not _wants_json(context):
+            error.message = masked(error.message)
             raise
         _fail(context, ExitCode(error.exit_code), error.format_message(), None, error)
     except BrokenPipeError as error:

@@ -5,6 +5,10 @@ from typing import Annotated
 import typer
 
 User = Annotated[str, typer.Argument(metavar="USER", help="E-mail address, UUID, or the beginning of one.")]
+Users = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[USER]...", help="E-mail addresses, UUIDs, or their beginnings."),
+]
 Month = Annotated[
     str | None,
     typer.Option("--month", metavar="YYYY-MM", help="Which month, UTC; the current one by default."),

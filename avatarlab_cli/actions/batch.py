@@ -1,0 +1,137 @@
+"""Carries an act out on any number of targets: some hundred a transaction, each failure apart from the others."""
+
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+from uuid import UUID
+
+import psycopg
+import sqlalchemy as sa
+
+from avatarlab_cli.actions.act import Act, Change, Item, Outcome
+from avatarlab_cli.actions.engine import Order, carry_out
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import AvatarLabError, BusyError, ExitCode, RefusedError
+
+_ATTEMPTS = 4
+_FIRST_WAIT_SECONDS = 0.1
+_SHORT_WAIT = "100ms"
+# What an act makes up anew each time, or who does it, says nothing about whether the plan still holds.
+_INVENTED = frozenset({"id", "api_key_hash", "api_key_prefix", "banned_by", "created_by", "reviewed_by"})
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+# SQLSTATE classes: data, constraints, serialization and deadlock, triggers that refuse.
+_CLASSES_OF_A_ROW = frozenset({"22", "23", "27", "40", "44", "P0"})
+_MOVED = "it is no longer as it was when the plan was made"
+
+
+def carry_out_all(
+    database: Database, act: Act, items: Iterable[Item], order: Order
+) -> Iterator[list[Outcome]]:
+    """Do the act to all items; yields the outcomes of each transaction once it is committed.
+
+    What concerns single items ends as their outcome. Raises an AvatarLabError for what concerns all: an act not
+    permitted, a database out of reach; what was yielded before is kept.
+    """
+    remaining, done = iter(items), set[UUID]()
+    while chunk := list(islice(remaining, act.items_per_transaction)):
+        yield _carry_out_some(database, act, chunk, order, done)
+
+
+def _carry_out_some(
+    database: Database, act: Act, items: Sequence[Item], order: Order, done: set[UUID]
+) -> list[Outcome]:
+    """Run one transaction for all items, or where one of them is in the way, one for each half of them.
+
+    `done` grows by the targets that are dealt with: in other words they may be named again.
+    """
+    try:
+        outcomes = _attempt(database, act, items, order, done)
+    except AvatarLabError as error:
+        if act.is_whole or not _concerns_one(error):
+            raise
+        if len(items) == 1:
+            return [Outcome(items[0], None, items[0].name, "failed", error.exit_code, error.message)]
+        if _is_held(error):
+            # Who holds the row has been waited for; nobody is to wait as long for each half of a half.
+            database = replace(database, limits={**database.limits, "lock_timeout": _SHORT_WAIT})
+    else:
+        done.update(outcome.id for outcome in outcomes if outcome.id and outcome.result != "failed")
+        return outcomes
+    middle = len(items) // 2
+    halves = (items[:middle], items[middle:])
+    return [outcome for half in halves for outcome in _carry_out_some(database, act, half, order, done)]
+
+
+def _concerns_one(error: AvatarLabError) -> bool:
+    """Tell whether an error may be one target's, and not the act's or the database's as a whole."""
+    cause = _cause(error)
+    if isinstance(cause, psycopg.Error):
+        return (cause.sqlstate or "")[:2] in _CLASSES_OF_A_ROW or _is_held(error)
+    return type(error) in (AvatarLabError, RefusedError)
+
+
+def _is_held(error: AvatarLabError) -> bool:
+    """Tell whether a row was locked for longer than the lock timeout."""
+    return isinstance(_cause(error), psycopg.errors.LockNotAvailable)
+
+
+def _cause(error: AvatarLabError) -> BaseException | None:
+    cause = error.__cause__
+    return cause.orig if isinstance(cause, sa.exc.DBAPIError) else cause
+
+
+def _attempt(
+    database: Database, act: Act, items: Sequence[Item], order: Order, done: AbstractSet[UUID]
+) -> list[Outcome]:
+    """Run the transaction, again where another one was in the way but for a moment."""
+    open_transaction = database.preview if order.is_preview else database.write
+    for number in range(1, _ATTEMPTS + 1):
+        try:
+            with open_transaction() as connection:
+                outcomes = carry_out(connection, act, items, order, done)
+                _demand_as_planned(outcomes)
+        except BusyError as error:
+            if number == _ATTEMPTS or _is_held(error):
+                raise
+            time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**number))  # noqa: S311 (a jitter, not a secret)
+        else:
+            return outcomes
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _demand_as_planned(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        expected = outcome.item.expected
+        if expected is None or outcome.code is not ExitCode.OK:
+            continue
+        if outcome.at is None or len(outcome.changes) != len(expected.changes):
+            raise RefusedError(_MOVED)
+        for found, planned in zip(outcome.changes, expected.changes, strict=True):
+            if not _is_as_planned(found, planned, outcome.at - expected.at):
+                raise RefusedError(_MOVED)
+
+
+def _is_as_planned(found: Change, planned: Change, later: timedelta) -> bool:
+    """Tell whether a change is the planned one, done so much later."""
+    if found.table != planned.table or found.before != planned.before:
+        return False
+    if found.before is not None and found.key != planned.key:
+        return False
+    new, wanted = (
+        {k: v for k, v in (side.after or {}).items() if k not in _INVENTED} for side in (found, planned)
+    )
+    return new.keys() == wanted.keys() and all(_is_same(new[name], wanted[name], later) for name in new)
+
+
+def _is_same(found: object, planned: object, later: timedelta) -> bool:
+    """Tell whether two values are equal, or times that both lie as far from when they were made."""
+    if found == planned:
+        return True
+    if not all(isinstance(value, str) and _MOMENT.fullmatch(value) for value in (found, planned)):
+        return False
+    return datetime.fromisoformat(str(found)) - datetime.fromisoformat(str(planned)) == later
