@@ -15,7 +15,12 @@ DELETE_ACTION = "user.delete"
 
 
 def collect(connection: sa.Connection, live: LiveSchema) -> sa.Table:
-    """Create a temporary table of all accounts: id, created_at, deleted_at, last_login_at, tier.
+    """Create the temporary table `accounts_fresh` of all accounts, as `selected` has them."""
+    return fresh.temporary(connection, "accounts_fresh", selected(live))
+
+
+def selected(live: LiveSchema) -> sa.Select[Any]:
+    """Return the SELECT of all accounts: id, created_at, deleted_at, last_login_at, tier.
 
     `deleted_at` is -infinity for an account labelled deleted on an unknown date. `tier` is the name of the tier
     the profile carries, `free` without one: what holds for a user without a live subscription.
@@ -37,7 +42,7 @@ def collect(connection: sa.Connection, live: LiveSchema) -> sa.Table:
     tier = sa.select(subscription_tiers.c.name).where(
         subscription_tiers.c.id == optional("subscription_tier_id", sa.Uuid())
     )
-    select = sa.select(
+    return sa.select(
         user.c.id,
         user.c.created_at,
         sa.func.coalesce(user.c.deleted_at, sa.case((labelled, sa.func.coalesce(audited, unknown)))).label(
@@ -48,4 +53,3 @@ def collect(connection: sa.Connection, live: LiveSchema) -> sa.Table:
         ),
         sa.func.coalesce(tier.scalar_subquery(), FREE).label("tier"),
     ).select_from(source)
-    return fresh.temporary(connection, "accounts_fresh", select)

@@ -117,7 +117,7 @@ def _ledger(namings: list[Naming]) -> sa.Subquery:
     account = supabase.users.alias("account")
     size = objects.c.metadata["size"].astext
     path_owner = sa.case(
-        (_path_owner(objects.c.name).regexp_match(_UUID), sa.cast(_path_owner(objects.c.name), sa.Uuid))
+        (owner_in_path(objects.c.name).regexp_match(_UUID), sa.cast(owner_in_path(objects.c.name), sa.Uuid))
     )
     owner = sa.case((named.c.bucket.is_not(None), named.c.owner), else_=path_owner)
     found = objects.outerjoin(
@@ -136,7 +136,7 @@ def _ledger(namings: list[Naming]) -> sa.Subquery:
     )
 
 
-def _path_owner(name: Expression) -> Expression:
+def owner_in_path(name: Expression) -> Expression:
     """Return the part of an object's key that holds the owner's id: the first segment, or in profiles/ the second."""
     in_profiles = sa.func.left(sa.func.split_part(name, "/", 2), 36)
     first = sa.func.split_part(name, "/", 1)
@@ -145,7 +145,7 @@ def _path_owner(name: Expression) -> Expression:
 
 def _oldest(namings: list[Naming]) -> sa.Subquery:
     """Return for each named object the owner of the oldest row that names it."""
-    each = sa.union_all(*(_named(naming) for naming in namings)).subquery("named_objects")
+    each = sa.union_all(*(names_of(naming) for naming in namings)).subquery("named_objects")
     return (
         sa.select(each)
         .where(each.c.key != "")
@@ -155,7 +155,8 @@ def _oldest(namings: list[Naming]) -> sa.Subquery:
     )
 
 
-def _named(naming: Naming) -> sa.Select[Any]:
+def names_of(naming: Naming) -> sa.Select[Any]:
+    """Select what the rows of one source name: bucket, key, owner, and since when."""
     value: Expression = naming.column
     source: sa.FromClause = naming.column.table
     if isinstance(naming.column.type, sa.ARRAY):

@@ -38,7 +38,11 @@ _TODO = sa.text("""
           AND (taken.is_reconstructed OR later.day IS NULL OR d.day::date >= CAST(:today AS date) - 1)
 """)
 
-_FRESH = sa.text(f"""
+# What a subscription is worth a year, in cents, at these prices; it must neither be paused nor on trial.
+WORTH = """
+    CASE cycle WHEN 'monthly' THEN 1200 * {monthly} WHEN 'yearly' THEN 100 * {yearly} ELSE 0 END::bigint"""
+# The rows of each day of subscription_todo, its marker too. Reads accounts_fresh.
+FRESH = sa.text(f"""
     WITH prices AS (
         SELECT tier_id, price_monthly, price_yearly, valid_until,
                CASE WHEN row_number() OVER history = 1 THEN '-infinity' ELSE valid_from END AS valid_from
@@ -66,9 +70,7 @@ _FRESH = sa.text(f"""
     )
     SELECT day, user_id, tier, status, cycle,
            CASE WHEN is_paused OR coalesce(is_trial, false) THEN 0
-                WHEN cycle = 'monthly' THEN 1200 * monthly
-                WHEN cycle = 'yearly' THEN 100 * yearly
-                ELSE 0 END::bigint AS arr_cents,
+                ELSE {WORTH.format(monthly="monthly", yearly="yearly")} END AS arr_cents,
            coalesce(is_trial, false) AS is_trial, is_paused, is_reconstructed
     FROM valued
     UNION ALL
@@ -89,6 +91,6 @@ def recompute(connection: sa.Connection, window: Window, today: date) -> fresh.C
         "earliest": earliest(today),
     }
     todo = fresh.temporary(connection, "subscription_todo", _TODO, **bound)
-    table = fresh.temporary(connection, "subscription_daily_fresh", _FRESH)
+    table = fresh.temporary(connection, "subscription_daily_fresh", FRESH)
     inside = subscription_daily.c.day.in_(sa.select(todo.c.day))
     return fresh.replace(connection, subscription_daily, table, ["day", "user_id"], window=inside)
