@@ -221,3 +221,21 @@ def migrated_panel_database(migrated_panel_conninfo: str) -> sa.Engine:
 def migrated_database(migrated_panel_conninfo: str) -> Database:
     """The toolkit's own view of a fresh, migrated database."""
     return Database(migrated_panel_conninfo)
+
+
+@pytest.fixture(scope="session")
+def platform(server_conninfo: str, migrated_panel_template: str) -> Iterator[str]:
+    """A platform with something of everything that admins change; no test may change it."""
+    from tests.cli.acting import arranged
+
+    with arranged(server_conninfo, migrated_panel_template) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def conninfo(platform: str) -> Iterator[str]:
+    """A copy of that platform, to change."""
+    from tests.cli.acting import copied
+
+    with copied(platform) as copy:
+        yield copy

@@ -1,5 +1,6 @@
 """The toolkit behind a transaction pooler, as hosted platforms have it: all works, and no session is touched."""
 
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.conftest import created_database
 
 pytestmark = pytest.mark.services
 
+ADMIN = "admin@example.com"
 JOBS = ("monthly-usage", "platform-statistics")
 REPORTS = (
     ("usage", "top", "--by", "images_generated"),
@@ -26,6 +28,9 @@ REPORTS = (
     ("stats", "show"),
     ("stats", "trend", "--metric", "mrr"),
     ("job", "history"),
+    ("user", "list"),
+    ("tier", "distribution"),
+    ("key", "list"),
     ("db", "status"),
     ("db", "tables", "--fields", "table,is_present,last_event"),
 )
@@ -52,8 +57,15 @@ def demo_name(debian_server: str) -> Iterator[str]:
         yield conninfo.rpartition("dbname=")[2]
 
 
-def avatarlab(conninfo: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "AVATARLAB_DATABASE_URL": conninfo}
+def avatarlab(
+    conninfo: str, *arguments: str, home: Path, admin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "AVATARLAB_DATABASE_URL": conninfo,
+        "AVATARLAB_ADMIN": admin,
+    }
     return subprocess.run(
         [sys.executable, "-m", "avatarlab_cli", *arguments],
         env=environment,
@@ -65,8 +77,8 @@ def avatarlab(conninfo: str, *arguments: str, home: Path) -> subprocess.Complete
     )
 
 
-def output_of(conninfo: str, *arguments: str, home: Path) -> str:
-    done = avatarlab(conninfo, *arguments, home=home)
+def output_of(conninfo: str, *arguments: str, home: Path, admin: str = "") -> str:
+    done = avatarlab(conninfo, *arguments, home=home, admin=admin)
     assert done.returncode == ExitCode.OK, done.stderr
     return done.stdout
 
@@ -105,6 +117,30 @@ def test_work_leaves_no_trace_in_the_session(
         assert session(pooled) == before
     for report in REPORTS:
         output_of(pooled, *report, "--csv", home=tmp_path)
+    assert session(pooled) == before
+
+
+def test_acts_work_and_leave_no_trace(pooler: Callable[[int], str], demo_name: str, tmp_path: Path) -> None:
+    """A bulk change through the pooler, its audit and its undo leave the session as a stranger knows it."""
+    pooled = f"{pooler(1)} dbname={demo_name}"
+    output_of(pooled, "db", "migrate", home=tmp_path)
+    before = session(pooled)
+    users = tmp_path / "users.csv"
+    users.write_text(
+        output_of(pooled, "user", "list", "--status", "active", "--tier", "free", "--csv", home=tmp_path)
+    )
+    change = ("tier", "set", "--from-csv", str(users), "pro", "--yes", "--json")
+    changed = json.loads(output_of(pooled, *change, home=tmp_path, admin=ADMIN))
+    assert {row["result"] for row in changed} == {"changed"}
+    assert session(pooled) == before
+    (batch,) = {
+        row["batch"] for row in json.loads(output_of(pooled, "audit", "list", "--json", home=tmp_path))
+    }
+    undone = json.loads(
+        output_of(pooled, "audit", "undo", "--batch", batch, "--yes", "--json", home=tmp_path, admin=ADMIN)
+    )
+    assert len(undone) == len(changed)
+    output_of(pooled, "audit", "verify", home=tmp_path)
     assert session(pooled) == before
 
 
