@@ -35,6 +35,10 @@ demo: install  ## Load an invented platform into a PostgreSQL of its own and com
 	  '  $(AVATARLAB) usage top --by images_generated' \
 	  '  $(AVATARLAB) stats trend --metric mrr --since 14d' \
 	  '  $(AVATARLAB) usage month --csv --out usage.csv' \
+	  '  $(AVATARLAB) user list --sort -total_cost --limit 10' \
+	  '  $(AVATARLAB) user show admin@example.com' \
+	  '  $(AVATARLAB) tier check --limit 10' \
+	  '  $(AVATARLAB) audit list' \
 	  '  $(AVATARLAB) db tables' \
 	  '  $(AVATARLAB) db stop'
 
@@ -66,6 +70,8 @@ bench: install  ## Measure speed and memory
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.aggregation
+	$(BIN)/python -m benchmarks.user_list
+	$(BIN)/python -m benchmarks.bulk
 
 build: install  ## Build the wheel into dist
 	rm -rf dist

@@ -16,11 +16,13 @@ PAGE = Path(__file__).with_name("cli.md")
 # Fixed, so that the page is the same whatever terminal it is made on.
 WIDTH = 100
 # Sections that many commands share; the page shows each of them once.
-OUTPUT, GLOBAL = "Output options", "Global options"
+CHANGE, OUTPUT, GLOBAL = "Change options", "Output options", "Global options"
+SHARED = (CHANGE, OUTPUT, GLOBAL)
 INTRODUCTION = """# Every command
 
 This page is what `--help` says, written by `make docs`. Each command takes the [global options](#global-options),
-before or after its name; one that shows a report takes the [output options](#output-options) too.
+before or after its name; one that shows a report takes the [output options](#output-options) too, and one that
+changes something the [change options](#change-options).
 """
 
 
@@ -28,10 +30,23 @@ def page() -> str:
     """Return the whole page."""
     root = get_command(app)
     commands = list(_commands(root, _context(root, "avatarlab", None)))
-    shared = next(text for _, text in commands if f"\n{OUTPUT}:" in text)
-    sections = [_section(path, _own(text), reports=f"\n{OUTPUT}:" in text) for path, text in commands]
-    sections += [_section(title, _shared(shared, title)) for title in (OUTPUT, GLOBAL)]
+    sections = [_section(path, _own(text), _notes(text)) for path, text in commands]
+    sections += [_section(title, _shared(_fullest(commands, title), title), "") for title in SHARED]
     return "\n".join([INTRODUCTION, *sections])
+
+
+def _fullest(commands: list[tuple[str, str]], title: str) -> str:
+    """Return the help whose section of this title is the longest: a command may take a part of it."""
+    return max((text for _, text in commands), key=lambda text: len(_shared(text, title)))
+
+
+def _notes(text: str) -> str:
+    taken = [
+        f"[{title.lower()}](#{title.lower().replace(' ', '-')})"
+        for title in (CHANGE, OUTPUT)
+        if f"\n{title}:" in text
+    ]
+    return f"\nTakes the {' and the '.join(taken)}.\n" if taken else ""
 
 
 def _commands(command: Any, context: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 (typer's types are private)
@@ -49,7 +64,7 @@ def _context(command: Any, name: str, parent: Any) -> Any:  # noqa: ANN401 (type
 
 
 def _own(text: str) -> str:
-    for title in (OUTPUT, GLOBAL):
+    for title in SHARED:
         text = text.partition(f"\n{title}:\n")[0]
     return text
 
@@ -58,9 +73,8 @@ def _shared(text: str, title: str) -> str:
     return text.partition(f"\n{title}:\n")[2].partition("\n\n")[0]
 
 
-def _section(title: str, text: str, *, reports: bool = False) -> str:
-    note = f"\nTakes the [output options](#{OUTPUT.lower().replace(' ', '-')}).\n" if reports else ""
-    return f"## {title}\n\n```text\n{text.rstrip()}\n```\n{note}"
+def _section(title: str, text: str, notes: str) -> str:
+    return f"## {title}\n\n```text\n{text.rstrip()}\n```\n{notes}"
 
 
 def main(arguments: list[str]) -> int:
