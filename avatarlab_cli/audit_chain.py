@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.schema.live import row_security_error
+from avatarlab_cli.schema.live import demand_all_rows
 
 VERDICT = (
     Column("entries", Kind.INTEGER, "how many entries there are"),
@@ -118,9 +118,7 @@ def verify(connection: sa.Connection, anchor: Anchor | None = None) -> Verdict:
 
     The session's time zone must be UTC. Raises NotPermittedError where row security hides entries.
     """
-    filtered = "SELECT row_security_active('public.admin_audit_logs')"
-    if connection.scalar(sa.text(filtered)):
-        raise row_security_error("public.admin_audit_logs")
+    demand_all_rows(connection, ["public.admin_audit_logs"])
     noted = anchor or Anchor(0, "")
     row = connection.execute(_WALK, {"anchor_seq": noted.seq, "anchor_hash": noted.hash}).one()
     head = None if row.head_seq is None else f"{row.head_seq}:{row.head_hash}"

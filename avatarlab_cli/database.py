@@ -1,11 +1,13 @@
 """Connections that work directly and through a transaction pooler, and database errors in the toolkit's terms."""
 
 import functools
+import random
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -24,6 +26,9 @@ from avatarlab_cli.errors import (
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 CONNECT_TIMEOUT = 10
+ATTEMPTS = 4
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,36 @@ def is_transient(error: psycopg.Error) -> bool:
     Also where a row was in the way that another transaction, unseen by this one's snapshot, has inserted.
     """
     return error.sqlstate in {"40001", "40P01", "23505"}
+
+
+def cause_of(error: AvatarLabError) -> psycopg.Error | None:
+    """Return the database's error behind one of ours, None where there is none."""
+    cause = getattr(error.__cause__, "orig", error.__cause__)
+    return cause if isinstance(cause, psycopg.Error) else None
+
+
+def retried(attempt: Callable[[], T], is_worth: Callable[[AvatarLabError], bool], first_wait: float) -> T:
+    """Make an attempt, and up to ATTEMPTS where its error is worth another; returns or raises what the last does.
+
+    Each wait is drawn up to twice as long as the one before; `first_wait` is in seconds.
+    """
+    for number in range(1, ATTEMPTS):
+        try:
+            return attempt()
+        except AvatarLabError as error:
+            if not is_worth(error):
+                raise
+            time.sleep(random.uniform(0, first_wait * 2**number))  # noqa: S311 (a jitter, not a secret)
+    return attempt()
+
+
+def try_lock(connection: sa.Connection, name: str) -> bool:
+    """Take the toolkit's lock of this name until the transaction ends, unless somebody else has it.
+
+    A lock of the session would not hold behind a transaction pooler.
+    """
+    taken = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
+    return bool(connection.scalar(taken, {"key": f"avatarlab:{name}"}))
 
 
 _URL_FORM = (

@@ -67,7 +67,7 @@ def perform(context: typer.Context, act: Act, names: Sequence[str] | None = None
     invocation = current(context)
     options = ChangeOptions.of(invocation)
     if options.plan and not act.plannable:
-        raise UsageError(f"`{act.name.replace('.', ' ')}` changes no rows that a plan could show")
+        raise UsageError(f"`{act.command}` changes no rows that a plan could show")
     with Spool() as targets:
         read_targets(act.naming, names or (), options.ids_from, options.from_csv, targets)
         items = (Item(number, *target) for number, target in enumerate(targets, start=1))
@@ -137,7 +137,7 @@ def _outcomes(
                 tally.add(outcome)
                 yield outcome
             if progress:
-                progress(act.name.replace(".", " "), tally.done)
+                progress(act.command, tally.done)
     except BaseException:
         if tally.done and not order.is_preview:
             rest = "do not name those again" if act.repeats else "the same command goes on"
@@ -151,7 +151,7 @@ def _demand_allowed(
 ) -> Iterable[Item]:
     """Check the admin's permission and the safety limits, and ask; returns the items to go on with."""
     has_question = not (options.is_preview or options.yes) and (count > 1 or bool(act.question and count))
-    question = f"{act.question or act.name.replace('.', ' ')}: {count} {act.naming.many}?"
+    question = f"{act.question or act.command}: {count} {act.naming.many}?"
     with invocation.database.read() as connection:
         act.authorized(connection, invocation.settings.get("admin"))
         _demand_limits(connection, act, count, options)

@@ -13,7 +13,7 @@ from avatarlab_cli.output.selection import selected, sort_keys
 from avatarlab_cli.output.sink import demand_writable
 from avatarlab_cli.output.write import write, write_rows
 from avatarlab_cli.report import Column, Report
-from avatarlab_cli.schema.live import row_security_error
+from avatarlab_cli.schema.live import demand_all_rows
 
 
 def demand_options(context: typer.Context, columns: tuple[Column, ...]) -> None:
@@ -48,23 +48,14 @@ def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
     options = invocation.output
     with invocation.reading() as connection:
         report = build(connection)
-        _demand_all_rows(connection, report)
+        # A report must not look complete and be not.
+        demand_all_rows(
+            connection,
+            {part.fullname for part in visitors.iterate(report.select) if isinstance(part, sa.Table)},
+        )
         has_rows = write(report, connection, options, invocation.environment) > 0
         # --limit and --offset may have left nothing to show of what there is.
         return has_rows or (is_check and bool(connection.scalar(sa.select(report.select.exists()))))
-
-
-def _demand_all_rows(connection: sa.Connection, report: Report) -> None:
-    """Raise NotPermittedError where row security would leave rows out: a report must not look complete and be not."""
-    tables = {part.fullname for part in visitors.iterate(report.select) if isinstance(part, sa.Table)}
-    filtered = connection.scalar(_FILTERED, {"tables": sorted(tables)})
-    if filtered:
-        raise row_security_error(filtered)
-
-
-_FILTERED = sa.text(
-    "SELECT min(name) FROM unnest(CAST(:tables AS text[])) AS t (name) WHERE row_security_active(to_regclass(name))"
-)
 
 
 def show_rows(

@@ -126,9 +126,10 @@ def show_run(
       avatarlab job show 5f0c
     """
     from avatarlab_cli.queries import jobs
+    from avatarlab_cli.queries.naming import find
     from avatarlab_cli.show import show
 
-    show(context, lambda connection: jobs.show(jobs.find_run(connection, run)))
+    show(context, lambda connection: jobs.show(find(connection, jobs.RUN, run).id))
 
 
 def _job(name: str) -> Job:

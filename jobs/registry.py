@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from avatarlab_cli.rollup import LOCK
+
 
 @dataclass(frozen=True)
 class Job:
@@ -15,7 +17,7 @@ class Job:
 
 # Both write usage_daily, so they share a lock.
 JOBS = (
-    Job("monthly-usage", "jobs.monthly_usage", "Usage, cost and limits by user and month.", "rollup"),
-    Job("platform-statistics", "jobs.platform_statistics", "The platform's figures by day.", "rollup"),
+    Job("monthly-usage", "jobs.monthly_usage", "Usage, cost and limits by user and month.", LOCK),
+    Job("platform-statistics", "jobs.platform_statistics", "The platform's figures by day.", LOCK),
 )
 BY_NAME = {job.name: job for job in JOBS}

@@ -1,7 +1,6 @@
 """Runs a job: one lock, one transaction, one record of what happened."""
 
 import os
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -12,11 +11,10 @@ from importlib import import_module
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
-import psycopg
 import sqlalchemy as sa
 
 from avatarlab_cli import __version__, migrations
-from avatarlab_cli.database import Database, is_transient, translated
+from avatarlab_cli.database import Database, cause_of, is_transient, retried, translated, try_lock
 from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError
 from avatarlab_cli.process import host, os_user
 from avatarlab_cli.queries import changes
@@ -29,8 +27,7 @@ from avatarlab_cli.timeframe import Window
 from jobs.registry import JOBS, Job
 from jobs.result import Result, Task
 
-# A run that lost a race for a row is run again; each wait is drawn up to twice as long as the one before.
-ATTEMPTS = 4
+# A run that lost a race for a row is run again.
 FIRST_WAIT_SECONDS = 0.2
 
 Preview = Callable[[sa.Connection, Result, Report], None]
@@ -68,7 +65,7 @@ def execute(database: Database, job: Job, order: Order) -> Run:
         windows.resolve(connection, order.window, _today(connection, order))
     run_id = _begin(database, job, order)
     try:
-        result = _with_retries(lambda: _attempt(database, job, order, run_id))
+        result = retried(lambda: _attempt(database, job, order, run_id), _is_lost_race, FIRST_WAIT_SECONDS)
     except BaseException as error:
         _record_failure(database, run_id, error)
         raise
@@ -115,13 +112,12 @@ def _today(connection: sa.Connection, order: Order) -> date:
 
 def _lock(database: Database, connection: sa.Connection, job: Job, run_id: UUID) -> None:
     """Take the job's lock until the transaction ends, and close the records of runs that died holding it."""
-    taken = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
     rivals = sa.and_(
         job_runs.c.job.in_([other.name for other in JOBS if other.lock == job.lock]),
         job_runs.c.status == "running",
         job_runs.c.id != run_id,
     )
-    if not connection.scalar(taken, {"key": f"avatarlab:{job.lock}"}):
+    if not try_lock(connection, job.lock):
         raise BusyError(_busy_message(connection, rivals), hint="it is safe to try again later")
     if connection.scalar(sa.select(sa.exists().where(rivals))):
         crashed = {"status": "crashed", "finished_at": sa.func.now(), "error_message": "the process died"}
@@ -142,16 +138,9 @@ def _busy_message(connection: sa.Connection, rivals: sa.ColumnElement[bool]) -> 
     )
 
 
-def _with_retries(attempt: Callable[[], Result]) -> Result:
-    for number in range(1, ATTEMPTS):
-        try:
-            return attempt()
-        except AvatarLabError as error:
-            cause = getattr(error.__cause__, "orig", error.__cause__)
-            if not (isinstance(cause, psycopg.Error) and is_transient(cause)):
-                raise
-            time.sleep(random.uniform(0, FIRST_WAIT_SECONDS * 2**number))  # noqa: S311 (a jitter, not a secret)
-    return attempt()
+def _is_lost_race(error: AvatarLabError) -> bool:
+    cause = cause_of(error)
+    return cause is not None and is_transient(cause)
 
 
 def _begin(database: Database, job: Job, order: Order) -> UUID:

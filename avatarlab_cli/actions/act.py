@@ -89,11 +89,11 @@ class Act(ABC):
 
     `name` is the entry's action and the command's words with dots. With a `question` ("Ban") the user is asked
     before even one target; before several always. An act that `is_long` has a job's time and memory; one that
-    `is_whole` is done to all of its targets or to none; one that `repeats` does more where it is done again. What stands in
-    the column it `shows_once` is kept nowhere. `creates` means that targets are names of what is to be made.
-    An act that is not `undoable` says so when it is asked to be undone; one that is not `plannable` changes no rows a
-    plan could show. `resource` is what its entries are about,
-    where that is not the target: an act sets `targets.resource_id` then.
+    `is_whole` is done to all of its targets or to none; one that `repeats` does more where it is done again. What
+    stands in the column it `shows_once` is kept nowhere. `creates` means that targets are names of what is to be
+    made. An act that is not `undoable` says so when it is asked to be undone; one that is not `plannable` changes no
+    rows a plan could show. `resource` is what its entries are about, where that is not the target: an act sets
+    `targets.resource_id` then.
     """
 
     name: ClassVar[str]
@@ -136,9 +136,14 @@ class Act(ABC):
 
     def authorized(self, connection: sa.Connection, admin: str | None) -> Actor:
         """Return the acting admin; raises NotPermittedError where there is none, or one who may not do this."""
-        actor, command = demand_actor(connection, admin), self.name.replace(".", " ")
-        actor.demand(COMMANDS[command], command)
+        actor = demand_actor(connection, admin)
+        actor.demand(COMMANDS[self.command], self.command)
         return actor
+
+    @property
+    def command(self) -> str:
+        """The words of the verb that does it."""
+        return self.name.replace(".", " ")
 
     def parameters(self) -> dict[str, Any]:
         """Return the act's fields by name."""

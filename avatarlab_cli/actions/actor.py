@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import NotPermittedError
 from avatarlab_cli.permissions import ROLES, SUPER_ADMIN, holds
-from avatarlab_cli.schema.live import row_security_error
+from avatarlab_cli.schema.live import demand_all_rows
 
 _HAS_ADMINS = sa.text("""
     SELECT EXISTS (
@@ -18,18 +18,14 @@ _HAS_ADMINS = sa.text("""
           AND has_column_privilege(attrelid, attnum, 'SELECT')
     )
 """)
-_ADMINS = """
-    SELECT a.id, a.user_id, u.email, a.role, a.permissions, a.is_service, a.db_role = session_user AS is_login,
+_FOUND = sa.text("""
+    SELECT a.id, a.user_id, u.email, a.role, a.permissions, a.db_role = session_user AS is_login,
            a.is_active, a.locked_until > now() AS is_locked, u.deleted_at IS NOT NULL AS is_deleted,
            u.banned_until > now() AS is_banned
     FROM public.admin_users a LEFT JOIN auth.users u ON u.id = a.user_id
-"""
-_FOUND = sa.text(f"""
-    {_ADMINS}
     WHERE a.db_role = session_user OR lower(u.email) = lower(:name) OR a.id::text = lower(:name) OR a.user_id::text = lower(:name)
     ORDER BY is_login DESC NULLS LAST LIMIT 2
 """)
-_IS_FILTERED = sa.text("SELECT row_security_active(to_regclass('public.admin_users'))")
 _ANY = sa.text("SELECT EXISTS (SELECT FROM public.admin_users)")
 CAN_ACT = """
     a.is_active AND coalesce(a.locked_until <= now(), true) AND EXISTS (
@@ -51,13 +47,12 @@ class Actor:
     email: str | None
     role: str
     permissions: Mapping[str, Any]
-    is_service: bool
     is_login: bool
 
     @classmethod
     def nobody(cls) -> "Actor":
         """Return who acts before there is any admin."""
-        return cls(UUID(int=0), UUID(int=0), None, SUPER_ADMIN, {}, is_service=False, is_login=True)
+        return cls(UUID(int=0), UUID(int=0), None, SUPER_ADMIN, {}, is_login=True)
 
     def may(self, permission: str) -> bool:
         """Tell whether this admin holds the permission."""
@@ -75,6 +70,12 @@ class Actor:
 def rank_of(role: str) -> str:
     """Return the SQL for the place of a role, 0 the most powerful."""
     return f"array_position(CAST('{{{','.join(ROLES)}}}' AS text[]), {role}::text) - 1"
+
+
+def has_super_admin(connection: sa.Connection) -> bool:
+    """Tell whether there is a super_admin who can act."""
+    found = f"SELECT EXISTS (SELECT FROM public.admin_users a WHERE a.role = :role AND {CAN_ACT})"
+    return bool(connection.scalar(sa.text(found), {"role": SUPER_ADMIN}))
 
 
 def find_actor(connection: sa.Connection, name: str | None) -> Actor | None:
@@ -100,7 +101,6 @@ def find_actor(connection: sa.Connection, name: str | None) -> Actor | None:
         row["email"],
         row["role"],
         row["permissions"],
-        is_service=row["is_service"],
         is_login=bool(row["is_login"]),
     )
 
@@ -109,8 +109,7 @@ def demand_actor(connection: sa.Connection, name: str | None) -> Actor:
     """Return the acting admin; raises NotPermittedError where there is none: without one, nothing is changed."""
     actor = find_actor(connection, name)
     if actor is None:
-        if connection.scalar(_IS_FILTERED):
-            raise row_security_error("public.admin_users")
+        demand_all_rows(connection, ["public.admin_users"])
         has_admins = connection.scalar(_ANY)
         message = "no admin is named, and every change is kept under an admin's name"
         raise NotPermittedError(message if has_admins else BOOTSTRAP, hint=WHO if has_admins else None)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from avatarlab_cli.actions.act import Act, Refusal, Run, Touched
-from avatarlab_cli.actions.actor import CAN_ACT, Actor, rank_of
+from avatarlab_cli.actions.actor import CAN_ACT, Actor, has_super_admin, rank_of
 from avatarlab_cli.errors import ExitCode, RefusedError, UsageError
 from avatarlab_cli.permissions import CEILINGS, PERMISSIONS, ROLES, STANDARD, SUPER_ADMIN, column_of, rank
 from avatarlab_cli.queries.account_status import status
@@ -35,8 +35,7 @@ class Bootstrap(Act):
 
     def authorized(self, connection: sa.Connection, admin: str | None) -> Actor:
         """Return nobody: the entry is the new admin's own. Raises RefusedError while there is a super_admin."""
-        exists = f"SELECT EXISTS (SELECT FROM public.admin_users a WHERE a.role = :role AND {CAN_ACT})"
-        if connection.scalar(sa.text(exists), {"role": SUPER_ADMIN}):
+        if has_super_admin(connection):
             raise RefusedError(
                 "there is a super_admin already", hint="`avatarlab admin add` makes further admins"
             )
@@ -141,7 +140,7 @@ class _Permissions(Act):
                 raise UsageError(
                     f"{permission!r} is not a permission", hint=f"permissions: {', '.join(PERMISSIONS)}"
                 )
-            run.actor.demand(permission, self.name.replace(".", " "))
+            run.actor.demand(permission, self.command)
         own = Refusal("t.id = :actor", "cannot change their own permissions", code=ExitCode.NOT_PERMITTED)
         unlimited = Refusal(f"r.role = '{SUPER_ADMIN}'", "is super_admin, a role that holds every permission")
         return (own, *_above(run), unlimited)

@@ -1,8 +1,7 @@
 """Carries an act out on any number of targets: some hundred a transaction, each failure apart from the others."""
 
-import random
+import functools
 import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -11,14 +10,12 @@ from itertools import islice
 from uuid import UUID
 
 import psycopg
-import sqlalchemy as sa
 
 from avatarlab_cli.actions.act import Act, Change, Item, Outcome
 from avatarlab_cli.actions.engine import Order, carry_out
-from avatarlab_cli.database import Database
+from avatarlab_cli.database import Database, cause_of, retried
 from avatarlab_cli.errors import AvatarLabError, BusyError, ExitCode, RefusedError
 
-_ATTEMPTS = 4
 _FIRST_WAIT_SECONDS = 0.1
 _SHORT_WAIT = "100ms"
 # What an act makes up anew each time, or who does it, says nothing about whether the plan still holds.
@@ -50,7 +47,9 @@ def _carry_out_some(
     `done` grows by the targets that are dealt with: in other words they may be named again.
     """
     try:
-        outcomes = _attempt(database, act, items, order, done)
+        outcomes = retried(
+            functools.partial(_attempt, database, act, items, order, done), _is_passing, _FIRST_WAIT_SECONDS
+        )
     except AvatarLabError as error:
         if act.is_whole or not _concerns_one(error):
             raise
@@ -69,39 +68,30 @@ def _carry_out_some(
 
 def _concerns_one(error: AvatarLabError) -> bool:
     """Tell whether an error may be one target's, and not the act's or the database's as a whole."""
-    cause = _cause(error)
-    if isinstance(cause, psycopg.Error):
+    cause = cause_of(error)
+    if cause is not None:
         return (cause.sqlstate or "")[:2] in _CLASSES_OF_A_ROW or _is_held(error)
     return type(error) in (AvatarLabError, RefusedError)
 
 
 def _is_held(error: AvatarLabError) -> bool:
     """Tell whether a row was locked for longer than the lock timeout."""
-    return isinstance(_cause(error), psycopg.errors.LockNotAvailable)
+    return isinstance(cause_of(error), psycopg.errors.LockNotAvailable)
 
 
-def _cause(error: AvatarLabError) -> BaseException | None:
-    cause = error.__cause__
-    return cause.orig if isinstance(cause, sa.exc.DBAPIError) else cause
+def _is_passing(error: AvatarLabError) -> bool:
+    """Tell whether another transaction was in the way but for a moment."""
+    return isinstance(error, BusyError) and not _is_held(error)
 
 
 def _attempt(
     database: Database, act: Act, items: Sequence[Item], order: Order, done: AbstractSet[UUID]
 ) -> list[Outcome]:
-    """Run the transaction, again where another one was in the way but for a moment."""
     open_transaction = database.preview if order.is_preview else database.write
-    for number in range(1, _ATTEMPTS + 1):
-        try:
-            with open_transaction() as connection:
-                outcomes = carry_out(connection, act, items, order, done)
-                _demand_as_planned(outcomes)
-        except BusyError as error:
-            if number == _ATTEMPTS or _is_held(error):
-                raise
-            time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**number))  # noqa: S311 (a jitter, not a secret)
-        else:
-            return outcomes
-    raise AssertionError("the last attempt returns or raises")
+    with open_transaction() as connection:
+        outcomes = carry_out(connection, act, items, order, done)
+        _demand_as_planned(outcomes)
+    return outcomes
 
 
 def _demand_as_planned(outcomes: Sequence[Outcome]) -> None:

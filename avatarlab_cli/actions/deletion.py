@@ -8,23 +8,19 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from avatarlab_cli.actions.act import Act, Refusal, Run, Touched
-from avatarlab_cli.actions.actor import Actor, demand_actor
 from avatarlab_cli.actions.user import ADMIN, account_rows, neutralise_keys, set_label, shut_out
+from avatarlab_cli.database import try_lock
 from avatarlab_cli.errors import BusyError, ExitCode, UsageError
-from avatarlab_cli.permissions import COMMANDS
 from avatarlab_cli.queries import deletion, objects
 from avatarlab_cli.queries.naming import USER
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import accounts, daily, limits, monthly, rates, storage
+from avatarlab_cli.rollup import LOCK, accounts, daily, limits, monthly, rates, storage
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.foreign_keys import foreign_keys, relation
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import month_window
 
-_COMMAND = "user delete"
 _KINDS = {deletion.DELETES: "deleted", deletion.STAYS: "kept"}
-# The lock of the jobs that write the same figures.
-_LOCK = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('avatarlab:rollup', 0))")
 # What the account did and cost, month by month: its own rows go with it, and figures must not vanish.
 _USAGE = """
     SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(m) - '{id,user_id,created_at,updated_at}'::text[])
@@ -90,11 +86,10 @@ class Erase(Act):
     def describe(self) -> str:
         return "deleted for good"
 
-    def authorized(self, connection: sa.Connection, admin: str | None) -> Actor:
-        """Return the acting admin, who must be permitted to delete users."""
-        actor = demand_actor(connection, admin)
-        actor.demand(COMMANDS[_COMMAND], _COMMAND)
-        return actor
+    @property
+    def command(self) -> str:
+        """The words of the verb, of which the act is one half."""
+        return Delete().command
 
     def refusals(self, run: Run) -> tuple[Refusal, ...]:
         unconfirmed = "lower(coalesce(r.email, r.id::text)) <> lower(:confirm)"
@@ -137,7 +132,7 @@ def _targets(run: Run) -> list[tuple[int, UUID]]:
 
 def _aggregate(run: Run, rates_file: str | None) -> None:
     """Bring the month's usage up to date while its rows are there; raises BusyError while a job does the same."""
-    if not run.connection.scalar(_LOCK):
+    if not try_lock(run.connection, LOCK):
         raise BusyError("a job is computing usage", hint="it is safe to try again later")
     today = run.execute("SELECT current_date").scalar_one()
     window, card = month_window(today.replace(day=1)), rates.load(rates_file)

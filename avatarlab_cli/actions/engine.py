@@ -14,7 +14,8 @@ from avatarlab_cli.actions.act import Act, Change, Item, Outcome, Refusal, Run
 from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.process import host, os_user
 from avatarlab_cli.queries.naming import Naming, error_of, resolving
-from avatarlab_cli.schema.live import probe
+from avatarlab_cli.schema.base import qualified
+from avatarlab_cli.schema.live import demand_all_rows, probe
 
 _ITEMS = """
     CREATE TEMPORARY TABLE act_items ON COMMIT DROP AS
@@ -82,7 +83,8 @@ def carry_out(
     run.execute("CREATE TEMPORARY TABLE targets ON COMMIT DROP AS SELECT * FROM act_items WHERE code IS NULL")
     run.execute(images.TABLES)
     touched = act.touched(run)
-    images.demand_all_rows(run, touched)
+    # Half an act would look like a whole one.
+    demand_all_rows(connection, {qualified(part.table) for part in touched})
     images.lock(run, touched)
     images.take(run, touched, is_after=False)
     act.check(run)

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from avatarlab_cli.actions.act import Run, Touched
-from avatarlab_cli.schema.live import row_security_error
+from avatarlab_cli.schema.base import qualified
 
 # Triggers of the platform set it on every update, so it says nothing.
 _UNSEEN = frozenset({"updated_at"})
@@ -35,26 +35,19 @@ def fingerprint(column: str) -> str:
     return f"encode(sha256(convert_to({column}, 'UTF8')), 'hex')"
 
 
-def demand_all_rows(run: Run, touched: tuple[Touched, ...]) -> None:
-    """Raise NotPermittedError where row security hides some of the rows: half an act would look like a whole one."""
-    for part in touched:
-        if run.execute("SELECT row_security_active(CAST(:name AS text))", name=_name(part.table)).scalar():
-            raise row_security_error(_name(part.table))
-
-
 def lock(run: Run, touched: tuple[Touched, ...]) -> None:
     """Lock the touched rows, each table's in the order of its key."""
     for part in touched:
         keys = ", ".join(f"r.{name}" for name in _keys(part.table))
         run.execute(
-            f"SELECT 1 FROM {_name(part.table)} r, targets t WHERE {part.on} ORDER BY {keys} FOR NO KEY UPDATE OF r"
+            f"SELECT 1 FROM {qualified(part.table)} r, targets t WHERE {part.on} ORDER BY {keys} FOR NO KEY UPDATE OF r"
         )
 
 
 def take(run: Run, touched: tuple[Touched, ...], *, is_after: bool) -> None:
     """Keep an image of each touched row."""
     for part in touched:
-        found = run.live.relation(_name(part.table))
+        found = run.live.relation(qualified(part.table))
         live_columns = found.columns if found else {}
         columns = ", ".join(
             _shown(column) for column in part.table.c if column.name in live_columns and is_kept(column)
@@ -63,8 +56,8 @@ def take(run: Run, touched: tuple[Touched, ...], *, is_after: bool) -> None:
         run.execute(
             f"""
             INSERT INTO act_images
-            SELECT t.item, '{_name(part.table)}', jsonb_build_object({key}), :is_after, to_jsonb(i)
-            FROM {_name(part.table)} r JOIN targets t ON {part.on} CROSS JOIN LATERAL (SELECT {columns}) AS i
+            SELECT t.item, '{qualified(part.table)}', jsonb_build_object({key}), :is_after, to_jsonb(i)
+            FROM {qualified(part.table)} r JOIN targets t ON {part.on} CROSS JOIN LATERAL (SELECT {columns}) AS i
             """,
             is_after=is_after,
         )
@@ -87,7 +80,3 @@ def is_kept(column: sa.Column[object]) -> bool:
 
 def _keys(table: sa.Table) -> list[str]:
     return [column.name for column in table.primary_key.columns]
-
-
-def _name(table: sa.Table) -> str:
-    return table.fullname if table.schema else f"public.{table.name}"

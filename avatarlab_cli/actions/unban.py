@@ -11,6 +11,7 @@ from avatarlab_cli.queries.account_status import status
 from avatarlab_cli.queries.keys import NEUTRALISED
 from avatarlab_cli.queries.naming import USER
 from avatarlab_cli.report import Column, Kind
+from avatarlab_cli.schema.base import qualified
 
 # Each value that a ban since the last unban changed, the latest first. Undoing one of them is an entry as well, and
 # so is undoing that: whoever goes back through all of them arrives where the first began.
@@ -113,7 +114,7 @@ def _lift_others(run: Run) -> None:
 
 
 def _restore(run: Run, touched: Touched) -> None:
-    table = touched.table.fullname if touched.table.schema else f"public.{touched.table.name}"
+    table = qualified(touched.table)
     values = [
         f"{name} = CASE WHEN b.row ? '{name}' THEN (jsonb_populate_record(r, b.row)).{name} ELSE r.{name} END"
         for name in _VALUES[table]

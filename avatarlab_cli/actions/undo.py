@@ -8,13 +8,13 @@ from sqlalchemy.dialects import postgresql
 
 from avatarlab_cli.actions import images
 from avatarlab_cli.actions.act import Act, Refusal, Run, Touched
-from avatarlab_cli.actions.actor import CAN_ACT
+from avatarlab_cli.actions.actor import has_super_admin
 from avatarlab_cli.errors import ExitCode, RefusedError
 from avatarlab_cli.permissions import COMMANDS, SUPER_ADMIN
 from avatarlab_cli.queries.keys import NEUTRALISED
 from avatarlab_cli.queries.naming import ENTRY
 from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, supabase  # noqa: F401 (they define what acts change)
-from avatarlab_cli.schema.base import metadata
+from avatarlab_cli.schema.base import metadata, qualified
 from avatarlab_cli.schema.foreign_keys import foreign_keys
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves dialects' constructors untyped
@@ -158,7 +158,7 @@ def _changeable(run: Run) -> dict[str, list[str]]:
         for table in metadata.tables.values()
         if table.schema in {None, "auth"} and table is not admin.admin_audit_logs
     )
-    found = ((_relation(table), run.live.relation(_relation(table)), table) for table in tables)
+    found = ((qualified(table), run.live.relation(qualified(table)), table) for table in tables)
     return {
         name: [column.name for column in table.c if column.name in live.columns and images.is_kept(column)]
         for name, live, table in found
@@ -179,7 +179,7 @@ def _demand_super_admin_acts(run: Run) -> None:
     """Leave what changed admins to a super_admin: an older state may hold more rights than the acting one has."""
     if run.actor.role != SUPER_ADMIN:
         found = "SELECT DISTINCT item, 'takes a super_admin to undo' AS detail FROM act_undo WHERE relation = :admins"
-        run.refuse(found, ExitCode.NOT_PERMITTED, admins=_relation(admin.admin_users))
+        run.refuse(found, ExitCode.NOT_PERMITTED, admins=qualified(admin.admin_users))
 
 
 def _refuse_what_is_in_use(run: Run) -> None:
@@ -201,9 +201,8 @@ def _refuse_what_is_in_use(run: Run) -> None:
 
 
 def _demand_super_admin(run: Run) -> None:
-    left = f"SELECT EXISTS (SELECT FROM public.admin_users a WHERE a.role = :role AND {CAN_ACT})"
     is_about_admins = "SELECT EXISTS (SELECT FROM act_undo WHERE relation = 'public.admin_users')"
-    if run.execute(is_about_admins).scalar() and not run.execute(left, role=SUPER_ADMIN).scalar():
+    if run.execute(is_about_admins).scalar() and not has_super_admin(run.connection):
         raise RefusedError("this would leave no super_admin")
 
 
@@ -212,7 +211,7 @@ def _same_row(table: sa.Table) -> str:
     keys = list(table.primary_key.columns)
     named = ", ".join(_key(column) for column in keys)
     rows = ", ".join(f"r.{column.name}" for column in keys)
-    return f"(t.item, {rows}) IN (SELECT u.item, {named} FROM act_undo u WHERE u.relation = '{_relation(table)}')"
+    return f"(t.item, {rows}) IN (SELECT u.item, {named} FROM act_undo u WHERE u.relation = '{qualified(table)}')"
 
 
 def _key(column: sa.Column[object]) -> str:
@@ -221,28 +220,28 @@ def _key(column: sa.Column[object]) -> str:
 
 def _matches(table: sa.Table) -> str:
     same = " AND ".join(f"r.{column.name} = {_key(column)}" for column in table.primary_key.columns)
-    return f"u.relation = '{_relation(table)}' AND {same}"
+    return f"u.relation = '{qualified(table)}' AND {same}"
 
 
 def _delete(table: sa.Table) -> str:
-    return f"DELETE FROM {_relation(table)} r USING act_undo u WHERE u.before IS NULL AND {_matches(table)}"
+    return f"DELETE FROM {qualified(table)} r USING act_undo u WHERE u.before IS NULL AND {_matches(table)}"
 
 
 def _insert(table: sa.Table, columns: list[str]) -> str:
     names = ", ".join(columns)
     return f"""
-        INSERT INTO {_relation(table)} ({names})
+        INSERT INTO {qualified(table)} ({names})
         SELECT {", ".join(f"p.{name}" for name in columns)}
-        FROM act_undo u CROSS JOIN LATERAL jsonb_populate_record(NULL::{_relation(table)}, u.before) AS p
-        WHERE u.relation = '{_relation(table)}' AND u.after IS NULL AND {_has_columns()}
+        FROM act_undo u CROSS JOIN LATERAL jsonb_populate_record(NULL::{qualified(table)}, u.before) AS p
+        WHERE u.relation = '{qualified(table)}' AND u.after IS NULL AND {_has_columns()}
     """
 
 
 def _update(table: sa.Table, columns: list[str]) -> str:
     values = ", ".join(f"{name} = {_former(name)}" for name in columns)
     return f"""
-        UPDATE {_relation(table)} r SET {values}
-        FROM act_undo u CROSS JOIN LATERAL jsonb_populate_record(NULL::{_relation(table)}, u.before) AS p
+        UPDATE {qualified(table)} r SET {values}
+        FROM act_undo u CROSS JOIN LATERAL jsonb_populate_record(NULL::{qualified(table)}, u.before) AS p
         WHERE u.after IS NOT NULL AND {_matches(table)} AND {_has_columns()}
     """
 
@@ -258,10 +257,6 @@ def _former(column: str) -> str:
     bare, revoked = f"substr(r.{column}, {len(NEUTRALISED) + 1})", f"'{NEUTRALISED}' || r.{column}"
     choices = " ".join(f"WHEN {images.fingerprint(text)} THEN {text}" for text in (bare, revoked))
     return f"CASE p.{column} {choices} END"
-
-
-def _relation(table: sa.Table) -> str:
-    return table.fullname if table.schema else f"public.{table.name}"
 
 
 def _literals(names: list[str]) -> str:

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from avatarlab_cli.archive.redaction import AUTH, DATA_URI, LEFT_OUT, LONGEST_HEAD, is_taken
 from avatarlab_cli.errors import NotPermittedError
 from avatarlab_cli.queries import objects
-from avatarlab_cli.rollup.availability import STORAGE, qualified
+from avatarlab_cli.rollup.availability import STORAGE
 from avatarlab_cli.schema import admin
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.foreign_keys import ForeignKey, foreign_keys, relation
 from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.schema.reference import platform_tables

@@ -4,10 +4,19 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.errors import NotFoundError, UsageError
+from avatarlab_cli.queries.naming import Naming
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.private import job_runs
 
+RUN = Naming(
+    "run",
+    "avatarlab_admin.job_runs",
+    "avatarlab_admin.job_runs r",
+    "r.id::text",
+    prefixes=("r.id::text",),
+    shortest=1,
+    hint="`avatarlab job history` lists them",
+)
 _SECONDS = sa.cast(sa.extract("epoch", job_runs.c.finished_at - job_runs.c.started_at), sa.Numeric(12, 3))
 COLUMNS = (
     Column("run", Kind.ID, "the run"),
@@ -51,15 +60,3 @@ def history(job: str | None) -> Report:
 def show(run: UUID) -> Report:
     """Report everything about one run."""
     return Report(_SELECT.where(job_runs.c.id == run), COLUMNS, single=True)
-
-
-def find_run(connection: sa.Connection, name: str) -> UUID:
-    """Return the run whose id begins with `name`; raises NotFoundError or UsageError."""
-    begins = sa.cast(job_runs.c.id, sa.Text).startswith(name.lower(), autoescape=True)
-    found = connection.scalars(sa.select(job_runs.c.id).where(begins).limit(2)).all()
-    if not found:
-        raise NotFoundError(f"there is no run {name!r}", hint="`avatarlab job history` lists them")
-    if len(found) > 1:
-        raise UsageError(f"{name!r} fits several runs", hint="write more of it")
-    run: UUID = found[0]
-    return run

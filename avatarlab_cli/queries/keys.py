@@ -16,7 +16,7 @@ from avatarlab_cli.queries.naming import Found, Naming
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
-from avatarlab_cli.schema.live import row_security_error
+from avatarlab_cli.schema.live import demand_all_rows
 from avatarlab_cli.schema.supabase import users
 
 STATUSES = ("active", "inactive", "revoked", "expired")
@@ -52,10 +52,6 @@ KEY = Naming(
     read=key_name,
 )
 _BATCH = 10_000
-_FILTERED = sa.text(
-    "SELECT min(name) FROM unnest(ARRAY['public.platform_api_keys', 'auth.users']) AS t (name)"
-    " WHERE row_security_active(name)"
-)
 
 keys = platform_api_keys
 is_active: sa.ColumnElement[bool] = keys.c.status == "active"
@@ -133,13 +129,6 @@ class KeyFilter:
             yield keys.c.expires_at < self.expires_before
 
 
-def demand_all_keys(connection: sa.Connection) -> None:
-    """Raise NotPermittedError where row security hides keys or their owners from this login."""
-    filtered = connection.scalar(_FILTERED)
-    if filtered:
-        raise row_security_error(filtered)
-
-
 def listed(which: KeyFilter) -> Report:
     """Report the keys, the latest issued first; raises UsageError for a status no key has."""
     return Report(
@@ -182,7 +171,7 @@ def find_owners(connection: sa.Connection, lines: Iterable[bytes]) -> Iterator[d
 
     Raises NotPermittedError where row security hides keys or owners.
     """
-    demand_all_keys(connection)
+    demand_all_rows(connection, [KEY.table, users.fullname])
     numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
     while batch := list(islice(numbered, _BATCH)):
         yield from _owners(connection, batch)

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.errors import AvatarLabError, NotFoundError, UsageError
-from avatarlab_cli.schema.live import row_security_error
+from avatarlab_cli.errors import AvatarLabError, NotFoundError, NotPermittedError, UsageError
+from avatarlab_cli.schema.live import demand_all_rows
 
 SHORTEST_PREFIX = 3
 
@@ -134,8 +134,8 @@ def error_of(connection: sa.Connection, naming: Naming, name: str, candidates: s
         return UsageError(
             f"{name!r} fits several {naming.many}: {candidates}", hint="write more of it, or the UUID"
         )
-    if connection.scalar(
-        sa.text("SELECT row_security_active(CAST(:table AS text))"), {"table": naming.table}
-    ):
-        return row_security_error(naming.table)
+    try:
+        demand_all_rows(connection, [naming.table])
+    except NotPermittedError as error:
+        return error
     return NotFoundError(f"there is no {naming.noun} {name!r}", hint=naming.hint or None)

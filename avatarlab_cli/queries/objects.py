@@ -7,8 +7,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from avatarlab_cli.rollup.availability import STORAGE, demand_access, qualified
+from avatarlab_cli.rollup.availability import STORAGE, demand_access
 from avatarlab_cli.rollup.storage import NAMINGS, names_of, owner_in_path
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.supabase import objects
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import NotPermittedError
 from avatarlab_cli.rollup.metrics import SOURCES, Source, columns_of
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema, row_security_error
 
 STORAGE = "storage.objects"
@@ -73,11 +74,6 @@ def demand_access(live: LiveSchema, tables: Iterable[str]) -> None:
             )
         if relation is not None and relation.is_filtered:
             raise row_security_error(name)
-
-
-def qualified(table: sa.Table) -> str:
-    """Return a table's name with its schema."""
-    return f"{table.schema or 'public'}.{table.name}"
 
 
 def _reason(live: LiveSchema, source: Source, metric: str) -> str | None:

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from avatarlab_cli.rollup import fresh
-from avatarlab_cli.rollup.availability import Availability, demand_access, qualified
+from avatarlab_cli.rollup.availability import Availability, demand_access
 from avatarlab_cli.rollup.daily import UNATTRIBUTED
 from avatarlab_cli.schema import accounts, avatars, knowledge, media, memories, supabase, training, voice
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import storage_daily
 from avatarlab_cli.timeframe import Window

@@ -64,6 +64,11 @@ def table(  # noqa: PLR0913 - a table and its facts belong in one call, all name
     return sa.Table(name, into, *items, schema=schema, info=facts | info)
 
 
+def qualified(table: sa.Table) -> str:
+    """Return a table's name with its schema."""
+    return f"{table.schema or 'public'}.{table.name}"
+
+
 def identifier() -> sa.Column[Any]:
     """Make the primary key nearly every table has: a random UUID."""
     return sa.Column("id", sa.Uuid, primary_key=True, server_default=sa.text("gen_random_uuid()"))

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from avatarlab_cli.database import Database
+from avatarlab_cli.database import ATTEMPTS, Database
 from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, NotPermittedError
 from avatarlab_cli.main import Terminated
 from avatarlab_cli.report import Report
@@ -23,7 +23,7 @@ from avatarlab_cli.timeframe import Window
 from jobs import runner
 from jobs.registry import BY_NAME, Job
 from jobs.result import Result, Task
-from jobs.runner import ATTEMPTS, Order, execute
+from jobs.runner import Order, execute
 from tests.conftest import DEMO_END
 from tests.database.contents import contents, is_anyone_waiting, runs, wait_until
 from tests.database.logins import as_role, login
