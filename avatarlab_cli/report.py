@@ -15,7 +15,8 @@ class Kind(StrEnum):
     """How a column's values are shown; a terminal and a machine format may differ.
 
     The query gives bytes as a number of bytes, a percentage as a ratio (0.25 for 25 %), a month as its first
-    day or as text, a time as a timestamptz.
+    day or as text, a time as a timestamptz. Money is rounded to cents for a terminal; a cost is never rounded, so
+    that what is shown adds up.
     """
 
     TEXT = "text"
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     INTEGER = "integer"
     DECIMAL = "decimal"
     MONEY = "money"
+    COST = "cost"
     BYTES = "bytes"
     PERCENT = "percent"
     BOOLEAN = "boolean"
@@ -38,7 +40,7 @@ class Column:
 
     `name` is the label in the SELECT, the header and the name `--fields` takes. A `wide` column is left out
     of a table unless `--fields` names it; machine formats always carry it. `null` is what a table shows for
-    NULL; a machine format shows its own null.
+    NULL; a machine format shows its own null. A table ends with the `total` of such a column's rows.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Column:
     help: str = ""
     wide: bool = False
     null: str = "n/a"
+    total: bool = False
 
 
 @dataclass(frozen=True)

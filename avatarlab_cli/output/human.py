@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from avatarlab_cli.report import Kind
 
-NUMBER_KINDS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.MONEY, Kind.BYTES, Kind.PERCENT})
+NUMBER_KINDS = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.MONEY, Kind.COST, Kind.BYTES, Kind.PERCENT})
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _CENT = Decimal("0.01")
 

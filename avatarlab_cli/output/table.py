@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 
 from avatarlab_cli.output.human import NUMBER_KINDS, human
 from avatarlab_cli.output.machine import Row
@@ -46,13 +47,47 @@ def table(columns: Sequence[Column], rows: Iterable[Row], style: Style) -> Itera
         return
     lines = [[style.cell(text, column) for text, column in zip(row, columns, strict=True)] for row in data]
     names = [column.name for column in columns]
+    total = _total(columns, data, style)
+    if total:
+        lines.append(total)
     if style.width is not None:
         _fit(columns, [names, *lines] if style.headers else lines, style.width)
-    for row, line in zip(data, lines, strict=True):
+    if total:
+        total[:] = map(style.bold, total)
+    for row, line in zip(data, lines, strict=False):
         line[:] = [style.dim(cell) if text is None else cell for text, cell in zip(row, line, strict=True)]
     if style.headers:
         lines.insert(0, [style.bold(name) for name in names])
     yield _aligned(lines, ["right" if column.kind in NUMBER_KINDS else "left" for column in columns])
+
+
+def _total(columns: Sequence[Column], data: Sequence[Row], style: Style) -> list[str]:
+    """Return the line of totals: exactly the sum of the rows above it, with a mark where one of them is not known.
+
+    Nothing is returned for a single row, without a column to sum, and without one that could say what the line is.
+    """
+    if len(data) == 1 or columns[0].total or not any(column.total for column in columns):
+        return []
+    label = "total"
+    line = []
+    for column, cells in zip(columns, zip(*data, strict=True), strict=True):
+        if column.total:
+            line.append(_sum(cells, column, style))
+        else:
+            line.append(label)
+            label = ""
+    return line
+
+
+def _sum(cells: Sequence[str | None], column: Column, style: Style) -> str:
+    known = [Decimal(text) for text in cells if text is not None]
+    if not known:
+        return column.null
+    # The default context would round what has more than 28 digits.
+    with localcontext(prec=200):
+        total = style.cell(format(sum(known, Decimal(0)), "f"), column)
+    is_partial = len(known) < len(cells) and column.null == Column.null
+    return f"{total} + {column.null}" if is_partial else total
 
 
 def fields(columns: Sequence[Column], rows: Iterable[Row], style: Style) -> Iterator[str]:

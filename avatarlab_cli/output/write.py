@@ -70,7 +70,7 @@ def write(
             with copying.rows(statement, connection) as rows:
                 cut = Cut(rows, limit)
                 sink.write_all(rendered(columns, cut, options, environment, single=report.single))
-    _tell(cut, report.empty, report.notes, options, environment)
+    _tell(columns, cut, report.empty, report.notes, options, environment)
     return cut.shown
 
 
@@ -94,7 +94,7 @@ def write_rows(  # noqa: PLR0913 (what a Report bundles, given singly)
     cut = Cut(texts, _limit(options, environment, single=single))
     with opened(options, environment) as sink:
         sink.write_all(rendered(shown, cut, options, environment, single=single))
-    _tell(cut, empty, (), options, environment)
+    _tell(shown, cut, empty, (), options, environment)
     return cut.shown
 
 
@@ -146,12 +146,19 @@ def _comparable(row: Mapping[str, object], column: Column) -> Any:  # noqa: ANN4
     return str(value) if column.kind is Kind.TEXT else value
 
 
-def _tell(
-    cut: Cut[Any], empty: str, notes: Iterable[str], options: OutputOptions, environment: Environment
+def _tell(  # noqa: PLR0913, PLR0917 (what both ways out know)
+    columns: Sequence[Column],
+    cut: Cut[Any],
+    empty: str,
+    notes: Iterable[str],
+    options: OutputOptions,
+    environment: Environment,
 ) -> None:
     """Say on stderr what the output itself cannot: nothing there, cut short, or to be read with care."""
     if cut.has_more:
-        environment.say(f"first {cut.shown} rows shown; --all shows everything, --limit N more")
+        has_total = options.resolved_format is Format.TABLE and any(column.total for column in columns)
+        rows = f"first {cut.shown} rows shown" + (", and the total of these" if has_total else "")
+        environment.say(f"{rows}; --all shows everything, --limit N more")
     elif not cut.shown and options.resolved_format in (Format.TABLE, Format.MARKDOWN):
         environment.say(empty)
     for note in notes:

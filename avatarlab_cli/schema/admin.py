@@ -60,6 +60,7 @@ monthly_usage = _extended(
     sa.Column("computed_at", TIME),
     sa.Column("closed_at", TIME),
     sa.Column("digest", sa.Text),
+    sa.Column("storage_days_interpolated", sa.Integer),
 )
 
 admin_users = _extended(
@@ -112,4 +113,5 @@ platform_statistics = _extended(
     sa.Column("is_reconstructed", sa.Boolean),
     sa.Column("definition_version", sa.Integer),
     sa.Column("computed_at", TIME),
+    sa.Column("is_storage_interpolated", sa.Boolean),
 )

@@ -178,6 +178,18 @@ storage_daily = sa.Table(
     sa.Column("orphan_bytes", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     sa.Column("orphan_objects", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     stamp("computed_at"),
+    sa.Column("is_interpolated", sa.Boolean, nullable=False, server_default=sa.false()),
+    schema=SCHEMA,
+)
+
+database_daily = sa.Table(
+    "database_daily",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("area", sa.Text, primary_key=True),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("is_interpolated", sa.Boolean, nullable=False, server_default=sa.false()),
+    stamp("computed_at"),
     schema=SCHEMA,
 )
 

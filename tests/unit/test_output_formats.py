@@ -281,6 +281,64 @@ def test_human_units(kind: Kind, value: object, shown: str) -> None:
     assert streams.out == f"{shown}\n"
 
 
+SUMMED = (
+    Column("name"),
+    Column("cost", Kind.COST, total=True),
+    Column("bytes", Kind.BYTES, total=True),
+    Column("other", Kind.COST, null="-", total=True),
+    Column("n", Kind.INTEGER),
+)
+PARTS: tuple[dict[str, object], ...] = (
+    {"name": "a", "cost": Decimal("1234.000001"), "bytes": 1500, "other": None, "n": 1},
+    {"name": "b", "cost": Decimal("0.999999"), "bytes": None, "other": None, "n": 2},
+)
+
+
+def test_a_table_ends_with_the_exact_sum_of_its_rows() -> None:
+    """The total is that of the rows shown, to the last digit; what is not known is named in it, not counted as 0."""
+    streams = Streams(terminal=True)
+    write_rows(SUMMED, PARTS, OutputOptions(), streams.environment)
+    assert streams.out == (
+        "name           cost         bytes  other  n\n"
+        "a      1,234.000001        1.5 kB      -  1\n"
+        "b          0.999999           n/a      -  2\n"
+        "total  1,235.000000  1.5 kB + n/a      -\n"
+    )
+
+
+def test_a_cut_list_says_whose_total_it_shows() -> None:
+    """Of a list that goes on, the total is that of the rows above it, and the notice says so."""
+    rows: list[dict[str, object]] = [
+        {"name": str(number), "cost": Decimal("1e-20") * number} for number in (1, 2, 10**30)
+    ]
+    streams = Streams()
+    write_rows(SUMMED[:2], rows, OutputOptions(limit=2), streams.environment)
+    assert streams.out.splitlines()[-1].split() == ["total", "0.00000000000000000003"]
+    assert "first 2 rows shown, and the total of these" in streams.err
+    streams = Streams()
+    write_rows(SUMMED[:2], rows, OutputOptions(), streams.environment)
+    assert streams.out.splitlines()[-1].split() == ["total", "10000000000.00000000000000000003"]
+
+
+@pytest.mark.parametrize("form", [form for form in Format if form is not Format.TABLE])
+def test_only_a_table_has_a_total(form: Format) -> None:
+    """No other format has a row that is not data."""
+    streams = Streams()
+    write_rows(SUMMED, PARTS, OutputOptions(form), streams.environment)
+    assert "total" not in streams.out
+    assert "1235" not in streams.out
+
+
+@pytest.mark.parametrize(
+    ("count", "fields"), [(1, ()), (2, ("cost",)), (2, ("name", "n")), (2, ("cost", "name"))]
+)
+def test_a_total_that_would_say_nothing_is_left_out(count: int, fields: tuple[str, ...]) -> None:
+    """One row is its own total, and a sum needs something to add and a place for its name."""
+    streams = Streams()
+    write_rows(SUMMED, PARTS[:count], OutputOptions(fields=fields), streams.environment)
+    assert len(streams.out.splitlines()) == 1 + count
+
+
 def test_exact_decimals_stay_exact() -> None:
     """No format writes an exponent or rounds, whatever the number of digits; nested ones in YAML included."""
     columns = (Column("v", Kind.DECIMAL), Column("doc", Kind.JSON))
