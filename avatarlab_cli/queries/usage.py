@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.daily import COSTS, UNATTRIBUTED
+from avatarlab_cli.rollup.daily import COSTS
 from avatarlab_cli.rollup.limits import AVATAR_LIMIT
-from avatarlab_cli.rollup.metrics import METRICS, QUANTITIES
+from avatarlab_cli.rollup.metrics import METRICS, QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.private import usage_daily
 from avatarlab_cli.schema.supabase import users

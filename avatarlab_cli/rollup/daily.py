@@ -1,14 +1,12 @@
 """usage_daily: every metric and cost by user and UTC day, in one pass over each source."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.sql import visitors
 
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
@@ -17,18 +15,12 @@ from avatarlab_cli.rollup.metrics import (
     KINDS,
     METRICS,
     Expression,
-    Priced,
     Source,
-    columns_of,
 )
-from avatarlab_cli.rollup.rates import rate_key
-from avatarlab_cli.schema import supabase
+from avatarlab_cli.rollup.pricing import Extract, owned_rows, priced_rows
 from avatarlab_cli.schema.private import storage_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
-# The owner of rows that nobody owns, or nobody any more.
-UNATTRIBUTED = uuid.UUID(int=0)
-UNKNOWN_KEY = "unknown"
 COUNTS = (*METRICS, "storage_bytes")
 COSTS = tuple(f"{kind}_cost" for kind in KINDS)
 _EMPTY = sa.literal_column("'{}'::jsonb", JSONB)
@@ -111,128 +103,13 @@ def _parts(
 ) -> list[sa.Select[Any]]:
     """Return one source's contributions: its counts, and where it is priced, its costs and what has no price."""
     pricing = source.priced if source.priced and source.priced.kind in available.priced else None
-    owned = _owned(source, metrics, window, pricing)
+    owned = owned_rows(source, metrics, Extract(window), pricing)
     counts = {metric: owned.c[metric] for metric in metrics}
     parts = [_part(owned.c.day, owned.c.user_id, **counts)]
     if pricing is not None:
-        priced = _priced(pricing, owned, rates)
+        priced = priced_rows(pricing, owned, rates)
         parts += [_cost_part(pricing.kind, priced), _unpriced_part(pricing.kind, priced)]
     return parts
-
-
-def _owned(source: Source, metrics: Sequence[str], window: Window, pricing: Priced | None) -> sa.CTE:
-    """Return the source's measures by day, user and what may name a rate.
-
-    Rows are grouped before their owner is looked up, so the lookup runs once a group and not once a row.
-    """
-    groups = _grouped(source, metrics, window, pricing)
-    owner, found = _owner(source, groups)
-    account = supabase.users.alias("account")
-    kept = [column for column in groups.c if column.name not in {"owner", "key"}]
-    select = sa.select(sa.func.coalesce(account.c.id, UNATTRIBUTED).label("user_id"), *kept)
-    cte = select.select_from(found.outerjoin(account, account.c.id == owner)).cte(f"owned_{metrics[0]}")
-    return cte.prefix_with("MATERIALIZED") if pricing is not None else cte
-
-
-def _grouped(source: Source, metrics: Sequence[str], window: Window, pricing: Priced | None) -> sa.Subquery:
-    """Return the source's measures by day, owner, key to an owner, and what may name a rate.
-
-    OFFSET 0 leaves out no row. It hides the moments behind the days from the planner, which would expect a group
-    for each moment: a hash table many times too large, or a sort where that exceeds work_mem.
-    """
-    key: Expression | None = None if source.via is None else source.via.key
-    if source.via is not None and source.owner is not None:
-        key = sa.case((source.owner.is_(None), source.via.key))
-    names = [c for c in (pricing.candidates if pricing else ()) if not isinstance(c, str)]
-    by = [_day(source.time).label("day")]
-    by += [source.owner.label("owner")] if source.owner is not None else []
-    by += [key.label("key")] if key is not None else []
-    by += [name.label(f"name_{i}") for i, name in enumerate(names)]
-    measured = {column.name: column for metric in metrics for column in columns_of(source.measures[metric])}
-    select = sa.select(*by, *measured.values()).where(_in_window(source.time, window))
-    if source.where is not None:
-        select = select.where(source.where)
-    rows = select.offset(0).subquery(f"rows_{metrics[0]}")
-    keys = [rows.c[label.name] for label in by]
-    measures = [_moved(source.measures[metric], rows).label(metric) for metric in metrics]
-    return sa.select(*keys, *measures).group_by(*keys).subquery(f"grouped_{metrics[0]}")
-
-
-def _moved(measure: Expression, rows: sa.Subquery) -> Expression:
-    """Return the measure over the rows of a subquery instead of the table's."""
-    return visitors.replacement_traverse(
-        measure, {}, lambda element, **_: rows.c[element.name] if isinstance(element, sa.Column) else None
-    )
-
-
-def _owner(source: Source, groups: sa.Subquery) -> tuple[Expression, sa.FromClause]:
-    if source.via is None:
-        return groups.c.owner, groups
-    target = source.via.target.table.alias("target")
-    found = groups.outerjoin(target, target.c[source.via.target.name] == groups.c.key)
-    owner = target.c[source.via.owner.name]
-    return (owner if source.owner is None else sa.func.coalesce(groups.c.owner, owner)), found
-
-
-def _day(column: sa.Column[Any]) -> Expression:
-    return column if isinstance(column.type, sa.Date) else sa.cast(sa.func.timezone("UTC", column), sa.Date)
-
-
-def _in_window(column: sa.Column[Any], window: Window) -> Expression:
-    """Return the condition that a row lies in the window, or has no time and must be reported."""
-    first, end = (
-        bound if isinstance(column.type, sa.Date) else datetime.combine(bound, time(), UTC)
-        for bound in (window.first, window.end)
-    )
-    return sa.or_(sa.and_(column >= first, column < end), column.is_(None))
-
-
-def _priced(priced: Priced, owned: sa.CTE, rates: sa.Table) -> sa.Subquery:
-    """Return each quantity with the price of the first name that has a rate in force, or NULL."""
-    names: list[Expression] = []
-    for position, candidate in enumerate(priced.candidates):
-        names.append(
-            sa.literal(candidate) if isinstance(candidate, str) else rate_key(owned.c[f"name_{position}"])
-        )
-    named = sa.select(
-        owned.c.day,
-        owned.c.user_id,
-        *(owned.c[metric] for metric in priced.quantities.values()),
-        *(name.label(f"key_{position}") for position, name in enumerate(names)),
-    ).subquery("named")
-    each = (
-        sa.values(sa.column("unit", sa.Text), sa.column("quantity", sa.BigInteger), name="each")
-        .data([(sa.literal(unit), named.c[metric]) for unit, metric in priced.quantities.items()])
-        .lateral()
-    )
-    keys = [named.c[f"key_{position}"] for position in range(len(names))]
-    found = named.join(each, sa.true())
-    prices = []
-    for key in keys:
-        rate = rates.alias()
-        prices.append(rate.c.price)
-        found = found.outerjoin(
-            rate,
-            sa.and_(
-                rate.c.kind == priced.kind,
-                rate.c.key == key,
-                rate.c.unit == each.c.unit,
-                rate.c.valid_from <= named.c.day,
-                rate.c.valid_until > named.c.day,
-            ),
-        )
-    return (
-        sa.select(
-            named.c.day,
-            named.c.user_id,
-            sa.func.coalesce(*keys, UNKNOWN_KEY).label("key"),
-            each.c.quantity,
-            sa.func.coalesce(*prices).label("price"),
-        )
-        .select_from(found)
-        .where(each.c.quantity > 0, named.c.day.is_not(None))
-        .subquery("priced")
-    )
 
 
 def _cost_part(kind: str, priced: sa.Subquery) -> sa.Select[Any]:

@@ -3,6 +3,7 @@
 The rollup, and whatever explains or verifies it, reads the definitions here.
 """
 
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ Expression = sa.ColumnElement[Any]
 
 # Raised whenever a figure's meaning changes; stored with every row.
 DEFINITION_VERSION = 1
+# The owner of rows that nobody owns, or nobody any more.
+UNATTRIBUTED = uuid.UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,15 @@ class Priced:
     """How a source's quantities become money.
 
     `candidates` are the columns, or the fixed text, that may name a rate, the first choice first;
-    `quantities` maps a rate's unit to the metric it prices.
+    `quantities` maps a rate's unit to the metric it prices. Who is paid, and for which model, is told by
+    `provider` and `model`.
     """
 
     kind: str
     candidates: tuple[sa.Column[Any] | str, ...]
     quantities: Mapping[str, str]
+    provider: sa.Column[Any] | str
+    model: sa.Column[Any]
 
 
 @dataclass(frozen=True)
@@ -117,14 +123,26 @@ SOURCES: tuple[Source, ...] = (
         _images,
         "created_at",
         {"images_generated": _ROWS},
-        priced=Priced("image", (_images.c.provider, _images.c.model), {"image": "images_generated"}),
+        priced=Priced(
+            "image",
+            (_images.c.provider, _images.c.model),
+            {"image": "images_generated"},
+            _images.c.provider,
+            _images.c.model,
+        ),
     ),
     _owned(
         _videos,
         "created_at",
         {"videos_generated": _ROWS},
         where=_videos.c.status == "completed",
-        priced=Priced("video", (_videos.c.provider, _videos.c.model), {"video": "videos_generated"}),
+        priced=Priced(
+            "video",
+            (_videos.c.provider, _videos.c.model),
+            {"video": "videos_generated"},
+            _videos.c.provider,
+            _videos.c.model,
+        ),
     ),
     _owned(memories.avatar_memories, "created_at", {"memories_added": _ROWS}),
     _owned(knowledge.avatar_knowledge_files, "uploaded_at", {"knowledge_files_uploaded": _ROWS}),
@@ -135,7 +153,13 @@ SOURCES: tuple[Source, ...] = (
         "finished_at",
         {"trained_tokens": _sum(_jobs.c.trained_tokens)},
         where=_jobs.c.trained_tokens.is_not(None),
-        priced=Priced("fine_tuning", (_jobs.c.base_model,), {"1M trained tokens": "trained_tokens"}),
+        priced=Priced(
+            "fine_tuning",
+            (_jobs.c.base_model,),
+            {"1M trained tokens": "trained_tokens"},
+            "openai",
+            _jobs.c.base_model,
+        ),
     ),
     _owned(
         _inference,
@@ -148,6 +172,8 @@ SOURCES: tuple[Source, ...] = (
             "inference",
             (_inference.c.fine_tuned_model,),
             {"1M input tokens": "inference_input_tokens", "1M output tokens": "inference_output_tokens"},
+            "openai",
+            _inference.c.fine_tuned_model,
         ),
     ),
     _owned(voice.voice_clones, "created_at", {"voice_clones_created": _ROWS}),
@@ -155,7 +181,9 @@ SOURCES: tuple[Source, ...] = (
         _speech,
         "created_at",
         {"tts_generations": _ROWS, "tts_characters": _sum(sa.func.length(_speech.c.text))},
-        priced=Priced("voice", ("elevenlabs",), {"1k characters": "tts_characters"}),
+        priced=Priced(
+            "voice", ("elevenlabs",), {"1k characters": "tts_characters"}, "elevenlabs", _speech.c.model
+        ),
     ),
     _owned(
         _requests,

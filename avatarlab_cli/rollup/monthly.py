@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
-from avatarlab_cli.rollup.daily import COSTS, COUNTS, UNATTRIBUTED
+from avatarlab_cli.rollup.daily import COSTS, COUNTS
 from avatarlab_cli.rollup.limits import AVATAR_LIMIT
-from avatarlab_cli.rollup.metrics import ADOPTED, DEFINITION_VERSION, KINDS, METRICS, QUANTITIES
+from avatarlab_cli.rollup.metrics import ADOPTED, DEFINITION_VERSION, KINDS, METRICS, QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.rollup.rates import STORAGE_RATE
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.timeframe import Window, next_month

@@ -6,8 +6,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
-from avatarlab_cli.rollup.daily import UNATTRIBUTED
-from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, KINDS, METRICS, QUANTITIES
+from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, KINDS, METRICS, QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.rollup.rates import STORAGE_RATE
 from avatarlab_cli.schema.admin import platform_statistics
 from avatarlab_cli.schema.live import LiveSchema

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability, demand_access
-from avatarlab_cli.rollup.daily import UNATTRIBUTED
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema import accounts, avatars, knowledge, media, memories, supabase, training, voice
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema

@@ -5,7 +5,7 @@ from datetime import date
 import sqlalchemy as sa
 
 from avatarlab_cli.rollup import fresh
-from avatarlab_cli.rollup.daily import UNATTRIBUTED
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema.private import subscription_daily
 from avatarlab_cli.timeframe import Window, earliest
 
