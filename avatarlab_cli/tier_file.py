@@ -4,17 +4,16 @@ A key that is left out keeps its value; a tier that is left out is left alone.
 """
 
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.rollup.limits import AVATAR_LIMIT, LIMITABLE
+from avatarlab_cli.yaml_lines import FaultError, pairs, root, shown, text_of, value_of
 
 UNLIMITED = -1
 # max_avatars has a key, and a column, of its own.
@@ -69,7 +68,7 @@ def limit(name: str, value: object) -> int:
     if name not in METRICS:
         raise ValueError(f"{name!r} cannot be limited; one of: {', '.join(METRICS)}")
     if isinstance(value, bool) or not isinstance(value, int) or value < UNLIMITED:
-        raise ValueError(f"{name} must be a whole number from 0, or -1 for unlimited, not {value!r}")
+        raise ValueError(f"{name} must be a whole number from 0, or -1 for unlimited, not {shown(value)}")
     return value
 
 
@@ -110,7 +109,7 @@ def checked(name: str, value: object) -> Any:  # noqa: ANN401 (as many types as 
     try:
         return FIELDS[name](value)
     except ValueError as error:
-        raise ValueError(f"{name} {error}, not {value!r}") from None
+        raise ValueError(f"{name} {error}, not {shown(value)}") from None
 
 
 @dataclass(frozen=True)
@@ -124,83 +123,54 @@ class Tier:
 def read(path: str) -> tuple[Tier, ...]:
     """Return the tiers of a file, `-` is stdin; raises UsageError naming the file and line of what is wrong."""
     origin = "stdin" if path == "-" else path
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"cannot read {origin}: {reason}", hint="name a tiers.yaml with -f") from error
-    return parse(text, origin)
+
+    def failure(reason: str) -> UsageError:
+        return UsageError(f"cannot read {origin}: {reason}", hint="name a tiers.yaml with -f")
+
+    return parse(text_of(path, failure), origin)
 
 
 def parse(text: str, origin: str) -> tuple[Tier, ...]:
     """Return the tiers the YAML describes; raises UsageError naming the line of what is wrong."""
     try:
-        return tuple(_tiers(yaml.SafeLoader(text)))
-    except _FaultError as fault:
-        raise UsageError(f"{origin}:{fault.line}: {fault}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{origin}:{mark.line + 1}" if mark else origin
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None)
-        raise UsageError(f"{where}: this is not YAML: {reason}") from error
+        return tuple(_tiers(root(text)))
+    except FaultError as fault:
+        raise UsageError(fault.within(origin)) from None
 
 
-class _FaultError(Exception):
-    """What is wrong, and the line it stands in."""
-
-    def __init__(self, node: yaml.Node | None, message: str) -> None:
-        super().__init__(message)
-        self.line = node.start_mark.line + 1 if node else 1
-
-
-def _tiers(loader: yaml.SafeLoader) -> Iterator[Tier]:
-    root = loader.get_single_node()
-    if not isinstance(root, yaml.SequenceNode):
-        raise _FaultError(root, "a list of tiers is expected: - name: pro")
+def _tiers(node: yaml.Node | None) -> Iterator[Tier]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise FaultError("a list of tiers is expected: - name: pro", node or 1)
     seen: set[str] = set()
-    for node in root.value:
-        tier = _tier(loader, node)
+    for item in node.value:
+        tier = _tier(item)
         if tier.name.lower() in seen:
-            raise _FaultError(node, f"a second tier is called {tier.name}")
+            raise FaultError(f"a second tier is called {tier.name}", item)
         seen.add(tier.name.lower())
         yield tier
 
 
-def _tier(loader: yaml.SafeLoader, node: yaml.Node) -> Tier:
+def _tier(node: yaml.Node) -> Tier:
     if not isinstance(node, yaml.MappingNode):
-        raise _FaultError(node, "a tier is expected, as a mapping: - name: pro")
+        raise FaultError("a tier is expected, as a mapping: - name: pro", node)
     values: dict[str, Any] = {}
-    for key, value in _pairs(node):
+    for key, value in pairs(node):
         if key.value == "limits" and isinstance(value, yaml.MappingNode):
             values["limits"] = {
-                name.value: _constructed(loader, name, maximum, limit) for name, maximum in _pairs(value)
+                name.value: _constructed(name, maximum, limit) for name, maximum in pairs(value)
             }
         else:
-            values[key.value] = _constructed(loader, key, value, checked)
+            values[key.value] = _constructed(key, value, checked)
     if "name" not in values:
-        raise _FaultError(node, "the tier has no name")
+        raise FaultError("the tier has no name", node)
     return Tier(values.pop("name"), values)
 
 
-def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
-    """Yield a mapping's keys and values; YAML itself would take the last of two equal keys and say nothing."""
-    seen: set[str] = set()
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise _FaultError(key, "a key must be a word")
-        if key.value in seen:
-            raise _FaultError(key, f"{key.value} stands here twice")
-        seen.add(key.value)
-        yield key, value
-
-
-def _constructed(
-    loader: yaml.SafeLoader, key: yaml.ScalarNode, value: yaml.Node, check: Callable[[str, object], Any]
-) -> Any:  # noqa: ANN401 (what YAML can say)
+def _constructed(key: yaml.ScalarNode, value: yaml.Node, check: Callable[[str, object], Any]) -> Any:  # noqa: ANN401 (what YAML can say)
     try:
-        return check(key.value, loader.construct_object(value, deep=True))
+        return check(key.value, value_of(value))
     except ValueError as error:
-        raise _FaultError(key, str(error)) from None
+        raise FaultError(str(error), key) from None
 
 
 @dataclass(frozen=True)

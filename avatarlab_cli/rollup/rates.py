@@ -1,21 +1,20 @@
-"""The rate card: read from YAML, checked, kept by version, and joined to quantities in SQL."""
+"""The rate card: its rates, how it is kept by version, and how it is joined to quantities in SQL."""
 
 import hashlib
+import itertools
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from avatarlab_cli.errors import ConfigurationError
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.metrics import KINDS, SOURCES
+from avatarlab_cli.schema.base import JSONB
 from avatarlab_cli.schema.private import rate_card
 
 # How many of the quantity one unit of a price covers.
@@ -28,23 +27,47 @@ UNITS: Mapping[str, int] = {
     "video": 1,
     "GB-month": 1_000_000_000,
 }
-_UNITS_OF = {s.priced.kind: tuple(s.priced.quantities) for s in SOURCES if s.priced} | {
-    "storage": ("GB-month",)
-}
+# What the platform itself pays for; the database is no user's, so no user's month has a cost of that kind.
+PLATFORM_KINDS = ("storage", "database")
+CARD_KINDS = (*KINDS, "database")
+UNITS_OF: Mapping[str, tuple[str, ...]] = {
+    s.priced.kind: tuple(s.priced.quantities) for s in SOURCES if s.priced
+} | dict.fromkeys(PLATFORM_KINDS, ("GB-month",))
+# The one key of each kind whose rows name neither provider nor model.
+FIXED_KEYS: Mapping[str, str] = {
+    s.priced.kind: name for s in SOURCES if s.priced for name in s.priced.candidates if isinstance(name, str)
+} | {kind: kind for kind in PLATFORM_KINDS}
 # The date or snapshot at the end of a model's name; Python and PostgreSQL read it alike.
-_SUFFIX = r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{4})$"
-_FIELDS = ("kind", "key", "unit", "price", "from")
+SUFFIX = r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{4})$"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Rate:
-    """A price in force from a day on."""
+    """A price in force from a day on: until another day, if that is given, and never beyond its successor's first."""
 
     kind: str
     key: str
     unit: str
     valid_from: date
     price: Decimal
+    valid_until: date | None = None
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """What is priced: rates of one subject follow each other."""
+        return self.kind, self.key, self.unit
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the rate as the database keeps it."""
+        until = {} if self.valid_until is None else {"until": self.valid_until.isoformat()}
+        return {
+            "kind": self.kind,
+            "key": self.key,
+            "unit": self.unit,
+            "from": self.valid_from.isoformat(),
+            "price": str(self.price),
+            **until,
+        }
 
 
 @dataclass(frozen=True)
@@ -54,6 +77,22 @@ class RateCard:
     currency: str
     rates: tuple[Rate, ...]
 
+    @classmethod
+    def from_dict(cls, card: Mapping[str, Any]) -> "RateCard":
+        """Return a card from what the database keeps."""
+        rates = (
+            Rate(
+                item["kind"],
+                item["key"],
+                item["unit"],
+                date.fromisoformat(item["from"]),
+                Decimal(item["price"]),
+                date.fromisoformat(item["until"]) if "until" in item else None,
+            )
+            for item in card["rates"]
+        )
+        return cls(card["currency"], tuple(rates))
+
     @property
     def version(self) -> str:
         """The first twelve hex digits of the SHA-256 of the card's content."""
@@ -61,100 +100,91 @@ class RateCard:
 
     def as_json(self) -> str:
         """Return the card as the database keeps it."""
-        rates = [
-            {
-                "kind": r.kind,
-                "key": r.key,
-                "unit": r.unit,
-                "from": r.valid_from.isoformat(),
-                "price": str(r.price),
-            }
-            for r in sorted(self.rates)
-        ]
+        rates = [rate.as_dict() for rate in self.ordered()]
         return json.dumps({"currency": self.currency, "rates": rates}, sort_keys=True)
+
+    def ordered(self) -> list[Rate]:
+        """Return the rates by what they price, each subject's in the order of their days."""
+        return sorted(self.rates, key=lambda rate: (*rate.subject, rate.valid_from))
+
+    def periods(self) -> Iterator[tuple[Rate, date | None]]:
+        """Yield each rate in that order with the first day it no longer holds; None where it has no end."""
+        rates = self.ordered()
+        for rate, following in itertools.zip_longest(rates, rates[1:]):
+            is_followed = following is not None and following.subject == rate.subject
+            ends = (rate.valid_until, following.valid_from if is_followed else None)
+            yield rate, min((day for day in ends if day), default=None)
 
 
 def load(path: str | None = None) -> RateCard:
-    """Return the rate card in `path`, or the one shipped; raises ConfigurationError naming the faulty entry."""
-    from importlib import resources
+    """Return the rate card in `path`, or the one shipped; raises ConfigurationError naming the faulty line."""
+    from avatarlab_cli import rate_file
 
-    import yaml
-
-    source = Path(path) if path else resources.files("config") / "rates.yaml"
-    try:
-        content = yaml.safe_load(source.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read the rate card {source}: {error}") from error
-    return parse(content, str(source))
-
-
-def parse(content: object, origin: str) -> RateCard:
-    """Return the rate card that parsed YAML describes; raises ConfigurationError naming the faulty entry."""
-    if not isinstance(content, dict) or not isinstance(content.get("rates"), list):
-        raise ConfigurationError(f"{origin}: `currency` and a list `rates` are expected")
-    currency = content.get("currency")
-    if not isinstance(currency, str) or len(currency) != 3:  # noqa: PLR2004 (ISO 4217)
-        raise ConfigurationError(f"{origin}: `currency` must be a three-letter code such as USD")
-    rates = tuple(_rate(entry, f"{origin}, rate {i}") for i, entry in enumerate(content["rates"], 1))
-    seen: set[tuple[str, str, str, date]] = set()
-    for number, rate in enumerate(rates, 1):
-        identity = (rate.kind, rate.key, rate.unit, rate.valid_from)
-        if identity in seen:
-            raise ConfigurationError(
-                f"{origin}, rate {number}: {rate.key} has two prices from {rate.valid_from}"
-            )
-        seen.add(identity)
-    return RateCard(currency.upper(), rates)
-
-
-def _rate(entry: object, where: str) -> Rate:
-    if not isinstance(entry, dict) or sorted(entry) != sorted(_FIELDS):
-        raise ConfigurationError(f"{where}: exactly these fields are expected: {', '.join(_FIELDS)}")
-    if entry["kind"] not in KINDS:
-        raise ConfigurationError(f"{where}: kind {entry['kind']!r} is none of {', '.join(KINDS)}")
-    if entry["unit"] not in _UNITS_OF[entry["kind"]]:
-        allowed = ", ".join(_UNITS_OF[entry["kind"]])
-        raise ConfigurationError(f"{where}: unit {entry['unit']!r} is none of {allowed}, for {entry['kind']}")
-    try:
-        price = Decimal(str(entry["price"]))
-    except InvalidOperation:
-        raise ConfigurationError(f"{where}: price {entry['price']!r} is not a number") from None
-    if not price.is_finite() or price < 0:
-        raise ConfigurationError(f"{where}: price {entry['price']!r} must be 0 or more")
-    if type(entry["from"]) is not date:
-        raise ConfigurationError(f"{where}: from {entry['from']!r} is not a day")
-    return Rate(entry["kind"], _plain_key(str(entry["key"]), where), entry["unit"], entry["from"], price)
-
-
-def _plain_key(name: str, where: str) -> str:
-    """Return a key as `rate_key` reduces names to it; raises ConfigurationError for one that nothing is reduced to."""
-    plain = name.strip().lower()
-    key = re.sub(_SUFFIX, "", plain.removeprefix("kie-"))
-    if not key or plain.startswith("ft:"):
-        raise ConfigurationError(f"{where}: key {name!r} names nothing that can be priced")
-    return key
+    return rate_file.read(path)
 
 
 def collect(connection: sa.Connection, card: RateCard) -> sa.Table:
-    """Keep the card under its version, and create a temporary table of its rates.
-
-    Columns: kind, key, unit, price per one of the quantity, valid_from, valid_until (exclusive).
-    """
+    """Keep the card under its version, and create the temporary table rates_fresh of its rates, as `stored` gives them."""
     row = {"version": card.version, "currency": card.currency, "card": json.loads(card.as_json())}
     connection.execute(insert(rate_card).values(row).on_conflict_do_nothing())
+    return fresh.temporary(connection, "rates_fresh", stored(card.version))
+
+
+def stored(version: str | None = None) -> sa.Select[Any]:
+    """Return the SELECT of the rates of one stored card, or of all.
+
+    Columns: version, currency, kind, key, unit, price per one of the quantity (a token, a character, a byte for a
+    month), list_price per unit, valid_from, valid_until (exclusive; 'infinity' where there is no end).
+    """
+    kept = sa.select(rate_card.c.version, rate_card.c.currency, rate_card.c.card)
+    if version is not None:
+        kept = kept.where(rate_card.c.version == version)
+    return _rates(kept.subquery("cards"))
+
+
+def unstored(card: RateCard) -> sa.Select[Any]:
+    """Return the same SELECT for a card that need not be stored; it is bound as one value."""
+    bound = sa.select(
+        sa.literal(card.version, sa.Text).label("version"),
+        sa.literal(card.currency, sa.Text).label("currency"),
+        sa.cast(sa.literal(card.as_json(), sa.Text), JSONB).label("card"),
+    )
+    return _rates(bound.subquery("cards"))
+
+
+def _rates(card: sa.Subquery) -> sa.Select[Any]:
+    r = (
+        sa.func.jsonb_to_recordset(card.c.card["rates"])
+        .table_valued(*_ENTRY, name="r")
+        .render_derived(with_types=True)
+    )
+    following = sa.func.lead(r.c["from"]).over(
+        partition_by=[card.c.version, r.c.kind, r.c.key, r.c.unit], order_by=r.c["from"]
+    )
     # A share of a power of ten keeps every amount exact; a division would round.
-    shares = {unit: str(Decimal(1) / size) for unit, size in UNITS.items()}
-    return fresh.temporary(connection, "rates_fresh", _RATES, version=card.version, shares=json.dumps(shares))
+    share = sa.case({unit: Decimal(1) / size for unit, size in UNITS.items()}, value=r.c.unit)
+    return sa.select(
+        card.c.version,
+        card.c.currency,
+        r.c.kind,
+        r.c.key,
+        r.c.unit,
+        (r.c.price * share).label("price"),
+        r.c.price.label("list_price"),
+        r.c["from"].label("valid_from"),
+        sa.func.least(r.c.until, following, sa.literal_column("date 'infinity'")).label("valid_until"),
+    ).select_from(card.join(r, sa.true()))
 
 
-_RATES = sa.text("""
-    SELECT r.kind, r.key, r.unit, r.price * (CAST(:shares AS jsonb) ->> r.unit)::numeric AS price,
-           r."from" AS valid_from,
-           coalesce(lead(r."from") OVER (PARTITION BY r.kind, r.key, r.unit ORDER BY r."from"), 'infinity') AS valid_until
-    FROM avatarlab_admin.rate_card c,
-         jsonb_to_recordset(c.card -> 'rates') AS r (kind text, key text, unit text, price numeric, "from" date)
-    WHERE c.version = :version
-""")
+# Without `until` in cards of before: it is NULL there.
+_ENTRY = (
+    sa.column("kind", sa.Text),
+    sa.column("key", sa.Text),
+    sa.column("unit", sa.Text),
+    sa.column("price", sa.Numeric),
+    sa.column("from", sa.Date),
+    sa.column("until", sa.Date),
+)
 
 
 # The SQL condition that the temporary table's row r prices storage on the day of d.
@@ -171,5 +201,5 @@ def rate_key(name: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """
     plain = sa.func.lower(sa.func.btrim(name, " \t\n\r\f\v"))
     base = sa.case((plain.like("ft:%"), sa.func.split_part(plain, ":", 2)), else_=plain)
-    bare = sa.func.regexp_replace(sa.func.regexp_replace(base, "^kie-", ""), _SUFFIX, "")
+    bare = sa.func.regexp_replace(sa.func.regexp_replace(base, "^kie-", ""), SUFFIX, "")
     return sa.func.nullif(bare, "")

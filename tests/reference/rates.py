@@ -33,19 +33,27 @@ _DATE_SUFFIX = re.compile(r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}|[0-9]{4})$")
 
 @dataclass(frozen=True)
 class Rate:
-    """One price of the rate card, in force from a day until the next of the same kind, key and unit."""
+    """One price of the rate card, in force from a day until the next of the same kind, key and unit, or `until`."""
 
     kind: str
     key: str
     unit: str
     price: Decimal
     effective_from: date
+    until: date | None = None
 
 
 def rates_from_yaml(text: str) -> list[Rate]:
-    """Read a rate card: a mapping whose `rates` lists kind, key, unit, price (text) and from."""
+    """Read a rate card: a mapping whose `rates` lists kind, key (or provider, or model), unit, price (text), from and perhaps until."""
     return [
-        Rate(item["kind"], str(item["key"]), item["unit"], Decimal(item["price"]), item["from"])
+        Rate(
+            item["kind"],
+            str(item.get("key") or item.get("provider") or item["model"]),
+            item["unit"],
+            Decimal(item["price"]),
+            item["from"],
+            item.get("until"),
+        )
         for item in yaml.safe_load(text)["rates"]
     ]
 
@@ -59,13 +67,14 @@ def normalised(name: str | None) -> str:
 
 
 def price_in_force(rates: Iterable[Rate], kind: str, key: str, unit: str, day: date) -> Decimal | None:
-    """Return the latest price that has come into force by the day, or None."""
+    """Return the latest price that has come into force by the day, or None where there is none or it has ended."""
     known = [
         rate
         for rate in rates
         if (rate.kind, rate.key.lower(), rate.unit) == (kind, key, unit) and rate.effective_from <= day
     ]
-    return max(known, key=lambda rate: rate.effective_from).price if known else None
+    latest = max(known, key=lambda rate: rate.effective_from, default=None)
+    return latest.price if latest and (latest.until is None or day < latest.until) else None
 
 
 def match(
