@@ -26,11 +26,12 @@ class Extract:
     """Which rows are read, and what they are grouped by besides day, owner and what may name a rate.
 
     With a `user` only that account's rows are read, UNATTRIBUTED for those of nobody. `by` maps labels to columns
-    of the source's table.
+    of the source's table. Several extracts in one statement need a `suffix` to be told apart by.
     """
 
     window: Window
     user: UUID | None = None
+    suffix: str = ""
     by: Mapping[str, Expression] = field(default_factory=dict)
 
 
@@ -48,7 +49,7 @@ def owned_rows(source: Source, metrics: Sequence[str], extract: Extract, pricing
     select = select.select_from(found.outerjoin(account, account.c.id == owner))
     if extract.user is not None:
         select = select.where(user_id == extract.user)
-    cte = select.cte(f"owned_{metrics[0]}")
+    cte = select.cte(f"owned_{metrics[0]}{extract.suffix}")
     return cte.prefix_with("MATERIALIZED") if pricing is not None else cte
 
 
@@ -131,13 +132,18 @@ def priced_rows(
         names.append(
             sa.literal(candidate) if isinstance(candidate, str) else rate_key(owned.c[f"name_{position}"])
         )
-    named = sa.select(
-        owned.c.day,
-        owned.c.user_id,
-        *(owned.c[metric] for metric in priced.quantities.values()),
-        *(name.label(f"key_{position}") for position, name in enumerate(names)),
-        *(owned.c[label] for label in by),
-    ).subquery("named")
+    # Below an OFFSET 0 a name is reduced once, not anew for each rate it is compared with.
+    named = (
+        sa.select(
+            owned.c.day,
+            owned.c.user_id,
+            *(owned.c[metric] for metric in priced.quantities.values()),
+            *(name.label(f"key_{position}") for position, name in enumerate(names)),
+            *(owned.c[label] for label in by),
+        )
+        .offset(0)
+        .subquery("named")
+    )
     each = (
         sa.values(sa.column("unit", sa.Text), sa.column("quantity", sa.BigInteger), name="each")
         .data([(sa.literal(unit), named.c[metric]) for unit, metric in priced.quantities.items()])

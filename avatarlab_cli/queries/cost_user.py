@@ -1,0 +1,146 @@
+"""One user's costs beside the month before, the users who cost most, and what no rate prices."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+
+from avatarlab_cli.errors import UsageError
+from avatarlab_cli.queries import costs, usage
+from avatarlab_cli.queries.users import UserName
+from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.rollup.metrics import KINDS, UNATTRIBUTED
+from avatarlab_cli.rollup.rates import PLATFORM_KINDS
+from avatarlab_cli.schema.admin import monthly_usage
+from avatarlab_cli.schema.base import JSONB
+from avatarlab_cli.schema.live import demand_all_rows
+from avatarlab_cli.timeframe import Window, month_window
+
+# What a quantity without a rate is counted in, by its kind.
+_COUNTED_IN = {
+    "fine_tuning": "tokens",
+    "inference": "tokens",
+    "voice": "characters",
+    "image": "images",
+    "video": "videos",
+    "storage": "bytes by day",
+}
+_DAYS = "days_without_snapshot"
+
+
+def demand_kind(kind: str) -> str:
+    """Return the kind of cost a user can have; raises UsageError for what is none."""
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is not a kind of cost", hint=f"kinds: {', '.join(KINDS)}")
+    return kind
+
+
+def user(connection: sa.Connection, user: UserName, month: date) -> Report:
+    """Report what a user cost in the month, kind by kind, and in the month before."""
+    previous = (month - timedelta(days=1)).replace(day=1)
+    found = costs.computed_months(connection, Window(previous, month_window(month).end))
+    every = costs.costs(found)
+    mine = sa.select(every).where(every.c.user_id == user.id).subquery("mine")
+    this, before = mine.alias("this"), mine.alias("before")
+    same = sa.and_(before.c.kind == this.c.kind, before.c.month == previous)
+    own = monthly_usage
+    stored = sa.and_(own.c.user_id == user.id, own.c.usage_month == month)
+    joined = this.outerjoin(before, same).join(own, stored)
+    share = this.c.cost / sa.func.nullif(sa.func.sum(this.c.cost).over(), 0)
+    select = sa.select(
+        this.c.kind,
+        sa.case((this.c.kind.in_(PLATFORM_KINDS), "platform"), else_="user").label("paid_by"),
+        this.c.cost,
+        before.c.cost.label("previous"),
+        (this.c.cost - before.c.cost).label("change"),
+        sa.func.round(share, 6).label("share"),
+        sa.func.jsonb_extract_path(own.c.unpriced, this.c.kind, type_=JSONB).label("unpriced"),
+    ).select_from(joined)
+    return Report(
+        select.where(this.c.month == month),
+        (
+            Column("kind", help="what was used"),
+            Column("paid_by", help="users pay their providers, the platform its storage", wide=True),
+            Column("cost", Kind.COST, "in the month", total=True),
+            Column("previous", Kind.COST, "in the month before", total=True),
+            Column("change", Kind.COST, "from that month to this", total=True),
+            Column("share", Kind.PERCENT, "of what the user cost in the month", null="-"),
+            Column("unpriced", Kind.JSON, "what has no rate, and how much of it", null="-"),
+        ),
+        sort="-cost,kind",
+        empty=f"{user.email or user.id} has no cost in {month:%Y-%m}, or it was never computed.",
+    )
+
+
+def top(month: date, kind: str | None) -> Report:
+    """Report the users who cost most in the month, altogether or of one kind; raises UsageError for an unknown kind."""
+    measure = "total_cost" if kind is None else f"{demand_kind(kind)}_cost"
+    ranked = usage.top(month, measure)
+    columns = (
+        replace(column, kind=Kind.COST, total=True) if column.name == measure else column
+        for column in ranked.columns
+    )
+    return replace(ranked, columns=tuple(columns))
+
+
+def unpriced(connection: sa.Connection, window: Window) -> Report:
+    """Report what of the window's months no rate prices, how much of it, and for how many users."""
+    demand_all_rows(connection, [monthly_usage.fullname])
+    bound = {
+        "first": window.first,
+        "end": window.end,
+        "nobody": UNATTRIBUTED,
+        "days": _DAYS,
+    }
+    rows = _UNPRICED.bindparams(**bound).columns(
+        sa.column("kind", sa.Text),
+        sa.column("item", sa.Text),
+        sa.column("quantity", sa.Numeric),
+        sa.column("users", sa.BigInteger),
+        sa.column("first_day", sa.Date),
+        sa.column("last_day", sa.Date),
+    )
+    found = rows.subquery("unpriced")
+    counted = sa.case((found.c.item == _DAYS, "days"), else_=sa.case(_COUNTED_IN, value=found.c.kind))
+    return Report(
+        sa.select(
+            found.c.kind,
+            found.c.item,
+            found.c.quantity,
+            counted.label("counted_in"),
+            found.c.users,
+            found.c.first_day,
+            found.c.last_day,
+        ),
+        (
+            Column("kind", help="what was used"),
+            Column("item", help="the name for which there is no rate"),
+            Column("quantity", Kind.DECIMAL, "how much of it"),
+            Column("counted_in", help="what that counts"),
+            Column("users", Kind.INTEGER, "how many users it concerns"),
+            Column("first_day", Kind.DATE, "the first day with any", null="-"),
+            Column("last_day", Kind.DATE, "the last day with any", null="-"),
+        ),
+        sort="kind,-quantity,item",
+        empty="Everything has a price, or no cost was computed.",
+    )
+
+
+_UNPRICED = sa.text("""
+    SELECT k.key AS kind, q.key AS item, sum(q.value::numeric) AS quantity,
+           count(DISTINCT d.user_id) FILTER (WHERE d.user_id <> :nobody) AS users,
+           min(d.day) AS first_day, max(d.day) AS last_day
+    FROM avatarlab_admin.usage_daily d, jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
+    WHERE d.day >= :first AND d.day < :end AND d.unpriced <> '{}'
+    GROUP BY 1, 2
+    UNION ALL
+    -- Of storage, days are missing rather than a price; they are the same for everybody.
+    SELECT 'storage', :days, sum(days), max(users), NULL, NULL
+    FROM (
+        SELECT max((m.unpriced #>> ARRAY['storage', :days])::int) AS days, count(*) AS users
+        FROM public.monthly_usage m
+        WHERE m.usage_month >= :first AND m.usage_month < :end AND m.unpriced -> 'storage' ? :days
+        GROUP BY m.usage_month
+    ) AS months
+    HAVING count(*) > 0
+""")

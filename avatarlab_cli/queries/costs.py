@@ -1,0 +1,220 @@
+"""What each user, nobody, and the platform itself cost in each month, kind by kind: what reports on costs add up.
+
+The amounts are those the jobs stored, each rounded to the millionth once. So every report of a month has the same
+total, however it is divided.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import rates
+from avatarlab_cli.rollup.daily import days_in_month
+from avatarlab_cli.rollup.metrics import KINDS, QUANTITIES, UNATTRIBUTED
+from avatarlab_cli.schema.admin import monthly_usage
+from avatarlab_cli.schema.private import database_daily, usage_daily
+from avatarlab_cli.timeframe import Window
+
+Expression = sa.ColumnElement[Any]
+
+DATABASE = "database"
+USER, NOBODY, PLATFORM = "user", "nobody", "platform"
+"""To whom an amount belongs: an account, rows without an owner, or the platform as a whole."""
+PLACES = 6
+PER_BYTE_MONTH = sa.literal_column("0.000000001", sa.Numeric)
+
+_MONTHS = sa.text("""
+    WITH months AS (
+        SELECT month::date AS month, (month + interval '1 month')::date AS until
+        FROM generate_series(CAST(:first AS timestamp), CAST(:end AS timestamp) - interval '1 day', interval '1 month')
+             AS series (month)
+    )
+    SELECT m.month, v.version,
+           NOT EXISTS (
+               SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, taken.last)::timestamp, interval '1 day') AS d (day)
+               WHERE NOT EXISTS (
+                   SELECT FROM avatarlab_admin.storage_daily s
+                   WHERE s.day = d.day::date AND s.user_id = :nobody AND s.kind = 'other' AND s.bucket = '')
+           ) AND taken.last >= m.month AS is_storage_known,
+           NOT EXISTS (
+               SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, sized.last)::timestamp, interval '1 day') AS d (day)
+               WHERE NOT EXISTS (SELECT FROM avatarlab_admin.database_daily s WHERE s.day = d.day::date)
+           ) AND sized.last >= m.month AS is_database_known
+    FROM months m
+    CROSS JOIN (SELECT max(day) AS last FROM avatarlab_admin.storage_daily) AS taken
+    CROSS JOIN (SELECT max(day) AS last FROM avatarlab_admin.database_daily) AS sized
+    CROSS JOIN LATERAL (
+        SELECT coalesce(
+            (SELECT max(rate_card_version) FROM public.monthly_usage WHERE usage_month = m.month),
+            (SELECT max(rate_card_version) FROM avatarlab_admin.usage_daily
+             WHERE user_id = :nobody AND day >= m.month AND day < m.until)) AS version
+    ) AS v
+    WHERE v.version IS NOT NULL
+    ORDER BY m.month
+""")
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month that was computed, with the rate card it was priced by, and whether all its days so far are on record."""
+
+    first: date
+    version: str
+    is_storage_known: bool
+    is_database_known: bool
+
+
+def computed_months(connection: sa.Connection, window: Window) -> list[Month]:
+    """Return the window's months that a job has computed, in order; the window begins and ends with a month."""
+    bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
+    rows = connection.execute(_MONTHS, bound)
+    return [
+        Month(row.month, row.version, bool(row.is_storage_known), bool(row.is_database_known)) for row in rows
+    ]
+
+
+def costs(months: Sequence[Month]) -> sa.Subquery:
+    """Return the stored cost of each month, owner and kind.
+
+    Its columns are month, owner (user, nobody or platform), user_id (NULL but for a user), kind, cost (NULL where
+    nothing of it could be priced) and is_incomplete (something of it could not).
+    """
+    known = _values(months)
+    return sa.union_all(_of_users(known), _of_nobody(known), _of_platform(known)).subquery("costs")
+
+
+def _values(months: Sequence[Month]) -> sa.CTE:
+    listed = sa.values(
+        sa.column("month", sa.Date),
+        sa.column("version", sa.Text),
+        sa.column("is_storage_known", sa.Boolean),
+        sa.column("is_database_known", sa.Boolean),
+        name="listed",
+    ).data([(m.first, m.version, m.is_storage_known, m.is_database_known) for m in months])
+    return sa.select(*(sa.cast(column, column.type).label(column.name) for column in listed.c)).cte(
+        "computed_months"
+    )
+
+
+def _each_kind(values: Sequence[tuple[str, Expression, Expression]]) -> sa.Values:
+    """Return a row a kind with its cost and whether that is incomplete."""
+    columns = (
+        sa.column("kind", sa.Text),
+        sa.column("cost", sa.Numeric),
+        sa.column("is_incomplete", sa.Boolean),
+    )
+    rows = [(sa.literal(kind), cost, is_incomplete) for kind, cost, is_incomplete in values]
+    return sa.values(*columns, name="each").data(rows).lateral()
+
+
+def _of_users(known: sa.CTE) -> sa.Select[Any]:
+    own = monthly_usage
+    each = _each_kind(
+        [
+            (
+                kind,
+                own.c[f"{kind}_cost"],
+                sa.or_(
+                    own.c[f"{kind}_cost"].is_(None), sa.func.coalesce(own.c.unpriced.has_key(kind), False)
+                ),
+            )
+            for kind in KINDS
+        ]
+    )
+    joined = known.join(own, own.c.usage_month == known.c.month).join(each, sa.true())
+    columns = sa.literal(USER).label("owner"), own.c.user_id, each.c.kind, each.c.cost, each.c.is_incomplete
+    return sa.select(known.c.month, *columns).select_from(joined).where(own.c.computed_at.is_not(None))
+
+
+def month_of(day: Expression) -> Expression:
+    """Return the SQL for the first day of a date's month."""
+    return sa.cast(sa.func.date_trunc("month", sa.cast(day, sa.DateTime)), sa.Date)
+
+
+def _of_nobody(known: sa.CTE) -> sa.Select[Any]:
+    days = usage_daily
+    sums: dict[str, Expression] = {kind: _settled(kind) for kind in QUANTITIES}
+    sums["storage"] = sa.case(
+        (sa.func.bool_and(known.c.is_storage_known), sa.func.coalesce(sa.func.sum(days.c.storage_cost), 0))
+    )
+    totals = (
+        sa.select(
+            known.c.month,
+            *(sa.func.round(sums[kind], PLACES).label(kind) for kind in KINDS),
+            *(
+                sa.func.coalesce(sa.func.bool_or(days.c.unpriced.has_key(kind)), False).label(f"{kind}_lacks")
+                for kind in KINDS
+            ),
+        )
+        .select_from(known.join(days, month_of(days.c.day) == known.c.month))
+        .where(
+            days.c.user_id == UNATTRIBUTED,
+            # The month is an expression; the days let an index in.
+            days.c.day >= sa.select(sa.func.min(known.c.month)).scalar_subquery(),
+        )
+        .group_by(known.c.month)
+        .subquery("totals")
+    )
+    each = _each_kind(
+        [
+            (kind, totals.c[kind], sa.or_(totals.c[kind].is_(None), totals.c[f"{kind}_lacks"]))
+            for kind in KINDS
+        ]
+    )
+    nobody = sa.cast(sa.null(), sa.Uuid).label("user_id")
+    columns = totals.c.month, sa.literal(NOBODY), nobody, each.c.kind, each.c.cost, each.c.is_incomplete
+    return sa.select(*columns).select_from(totals.join(each, sa.true()))
+
+
+def _settled(kind: str) -> Expression:
+    """Return a kind's priced part; without one, 0 where nothing was used, else NULL."""
+    used = sum((sa.func.sum(usage_daily.c[metric]) for metric in QUANTITIES[kind]), sa.literal(0))
+    return sa.func.coalesce(sa.func.sum(usage_daily.c[f"{kind}_cost"]), sa.case((used == 0, 0)))
+
+
+def storage_cost(day: Expression, stored: Expression, price: Expression) -> Expression:
+    """Return the day's share of what a month of these bytes costs."""
+    return sa.cast(stored * price, sa.Numeric(60, 20)) / days_in_month(day)
+
+
+def _of_platform(known: sa.CTE) -> sa.Select[Any]:
+    """Return what the database itself cost; a month of which a day is not on record has no cost."""
+    rate = rates.stored().subquery("rate")
+    sizes = (
+        sa.select(database_daily.c.day, sa.func.sum(database_daily.c.bytes).label("bytes"))
+        .group_by(database_daily.c.day)
+        .subquery("sizes")
+    )
+    applies = sa.and_(
+        rate.c.version == known.c.version,
+        rate.c.kind == DATABASE,
+        rate.c.valid_from <= sizes.c.day,
+        rate.c.valid_until > sizes.c.day,
+    )
+    joined = known.outerjoin(sizes, month_of(sizes.c.day) == known.c.month).outerjoin(rate, applies)
+    amount = sa.func.sum(storage_cost(sizes.c.day, sizes.c.bytes, rate.c.price))
+    is_whole = sa.and_(known.c.is_database_known, sa.func.count(rate.c.price) == sa.func.count())
+    return (
+        sa.select(
+            known.c.month,
+            sa.literal(PLATFORM),
+            sa.cast(sa.null(), sa.Uuid),
+            sa.literal(DATABASE),
+            sa.case((is_whole, sa.func.round(amount, PLACES))),
+            sa.not_(is_whole),
+        )
+        .select_from(joined)
+        .group_by(known.c.month, known.c.is_database_known)
+    )
+
+
+def total(cost: Expression, where: Expression | None = None) -> Expression:
+    """Return the sum of what is known; NULL, not 0, where nothing was and something is not."""
+    known, counted, rows = sa.func.sum(cost), sa.func.count(cost), sa.func.count()
+    if where is None:
+        return sa.case((sa.or_(known != 0, counted == rows), known))
+    known_there = known.filter(where)
+    return sa.case((sa.or_(known_there != 0, counted.filter(where) == rows.filter(where)), known_there))
