@@ -15,6 +15,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "apply": ("commands.apply", "Carry out a plan, except for what has changed since it was made."),
     "usage": ("commands.usage", "What users did, by user and month."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
+    "cost": ("commands.cost", "What usage costs: provider spend, platform cost, and the rates."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),
     "demo": ("commands.demo", "A believable AvatarLab database to try things on."),
