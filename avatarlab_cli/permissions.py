@@ -94,6 +94,8 @@ COMMANDS: Mapping[str, str] = {
     "usage month": "users.read",
     "stats show": "financial.read",
     "stats trend": "financial.read",
+    "cost rates show": "financial.read",
+    "cost rates diff": "financial.read",
     "job run": "settings.write",
     "job history": "settings.read",
     "job show": "settings.read",

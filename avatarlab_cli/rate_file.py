@@ -21,6 +21,7 @@ from avatarlab_cli.yaml_lines import (
     Report,
     checked_field,
     fields,
+    items_of,
     number_of,
     root,
     shown,
@@ -121,25 +122,12 @@ def _card(node: yaml.Node | None, report: Callable[..., None]) -> RateCard:
         report(FaultError(f"the card lacks {' and '.join(missing)}", node))
     placed = [
         _Placed(rate, item, of_entry)
-        for number, item in enumerate(_items(found.get("rates"), report), 1)
+        for number, item in enumerate(items_of(found.get("rates"), _MOST_RATES, report), 1)
         if (rate := _rate(item, of_entry := functools.partial(report, entry=number)))
     ]
     _check_order(placed)
     currency = checked_field(found, "currency", currency_of, report)
     return RateCard(currency or "", tuple(each.rate for each in placed))
-
-
-def _items(field: Field | None, report: Report) -> list[yaml.Node]:
-    if field is None:
-        return []
-    if not isinstance(field.value, yaml.SequenceNode):
-        report(FaultError("rates must be a list of mappings: - {kind: image, ...}", field.key))
-        return []
-    items: list[yaml.Node] = field.value.value
-    if len(items) > _MOST_RATES:
-        report(FaultError(f"{len(items):,} rates are more than a card can have, {_MOST_RATES:,}", field.key))
-        return []
-    return items
 
 
 def _rate(node: yaml.Node, report: Report) -> Rate | None:

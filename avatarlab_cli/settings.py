@@ -59,6 +59,7 @@ SETTINGS = (
     Setting("no_input", "never ask", BOOLEAN),
     Setting("debug", "show tracebacks and statements", BOOLEAN),
     Setting("rates_file", "rate card to price usage with, instead of the one shipped"),
+    Setting("budgets_file", "budgets that a month's costs are checked against; the file shipped has none"),
     Setting("statement_timeout", "longest a statement may take", _DURATION),
     Setting("lock_timeout", "longest to wait for a lock", _DURATION),
     Setting("idle_in_transaction_session_timeout", "longest a transaction may idle", _DURATION),

@@ -64,7 +64,8 @@ def show_rows(
     rows: Iterable[Mapping[str, object]],
     *,
     single: bool = False,
+    empty: str = Report.empty,
 ) -> None:
     """Write rows that do not come from a SELECT, by the same rules."""
     invocation = current(context)
-    write_rows(columns, rows, invocation.output, invocation.environment, single=single)
+    write_rows(columns, rows, invocation.output, invocation.environment, single=single, empty=empty)

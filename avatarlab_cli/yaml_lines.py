@@ -71,15 +71,18 @@ def root(text: str) -> yaml.Node | None:
 
 
 Report = Callable[[FaultError], None]
-"""Takes a fault, so that the reading can go on and find others."""
+"""Takes a fault: raises it, or keeps it and lets the reading go on."""
 
 
-def pairs(
-    node: yaml.MappingNode, report: Report | None = None
-) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+def raised(fault: FaultError) -> None:
+    """Let the first fault be the last."""
+    raise fault
+
+
+def pairs(node: yaml.MappingNode, report: Report = raised) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
     """Yield a mapping's keys and values; YAML itself would take the last of two equal keys and say nothing.
 
-    A key that cannot be one is given to `report` and left out, or raised where there is none.
+    A key that cannot be one is given to `report` and left out, where that returns.
     """
     seen: set[str] = set()
     for key, value in node.value:
@@ -88,10 +91,7 @@ def pairs(
             yield key, value
             continue
         is_word = isinstance(key, yaml.ScalarNode)
-        fault = FaultError(f"{key.value} stands here twice" if is_word else "a key must be a word", key)
-        if report is None:
-            raise fault
-        report(fault)
+        report(FaultError(f"{key.value} stands here twice" if is_word else "a key must be a word", key))
 
 
 class Field(NamedTuple):
@@ -133,6 +133,20 @@ def checked_field(
     else:
         report(FaultError(f"{name} must be a single value", key))
     return None
+
+
+def items_of(field: Field | None, most: int, report: Report) -> list[yaml.Node]:
+    """Return a list's items; what is no list, or has more than `most`, is reported and has none."""
+    if field is None:
+        return []
+    if not isinstance(field.value, yaml.SequenceNode):
+        report(FaultError(f"{field.key.value} must be a list", field.key))
+        return []
+    items: list[yaml.Node] = field.value.value
+    if len(items) > most:
+        report(FaultError(f"{len(items):,} {field.key.value} are too many: at most {most:,}", field.key))
+        return []
+    return items
 
 
 def number_of(node: yaml.ScalarNode) -> Decimal:

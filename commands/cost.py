@@ -8,7 +8,7 @@ import typer
 from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
-from commands import options
+from commands import cost_rates, options
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from avatarlab_cli.report import Report
 
 app = App()
+app.add_typer(cost_rates.app, name="rates")
 First = Annotated[
     str | None,
     typer.Option("--from", metavar="YYYY-MM", help="From this month; with --to, in place of --month."),

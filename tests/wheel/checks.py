@@ -91,7 +91,9 @@ def test_version(run: Run) -> None:
     assert run("avatarlab", "--version").stdout == f"avatarlab {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["usage"], ["stats"], ["job"], ["db"], ["demo"], ["config"]])
+@pytest.mark.parametrize(
+    "command", [[], ["usage"], ["stats"], ["job"], ["db"], ["demo"], ["config"], ["cost"]]
+)
 def test_help(run: Run, command: list[str]) -> None:
     """Every noun's module can be imported."""
     done = run("avatarlab", *command, "--help")
@@ -109,6 +111,12 @@ def test_packaged_rates_are_found(run: Run) -> None:
     """The rate card comes from config/rates.yaml inside the wheel."""
     done = run("python", "-c", "from avatarlab_cli.rollup import rates; print(len(rates.load().rates))")
     assert int(done.stdout) > 0
+
+
+def test_packaged_budgets_are_found(run: Run) -> None:
+    """The budgets, none, come from config/budgets.yaml inside the wheel."""
+    done = run("python", "-c", "from avatarlab_cli import budget_file; print(budget_file.load().currency)")
+    assert done.stdout == "USD\n"
 
 
 def test_packaged_migrations_are_found(run: Run) -> None:
