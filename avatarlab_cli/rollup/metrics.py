@@ -15,7 +15,7 @@ from avatarlab_cli.schema import api, avatars, conversations, knowledge, media, 
 Expression = sa.ColumnElement[Any]
 
 # Raised whenever a figure's meaning changes; stored with every row.
-DEFINITION_VERSION = 1
+DEFINITION_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _select(today: date, namings: list[Naming]) -> sa.CompoundSelect[Any]:
     ledger = _ledger(namings)
     by = [ledger.c.user_id, ledger.c.kind, ledger.c.bucket]
     is_orphan = ledger.c.is_orphan
-    cells = sa.select(
+    selected = sa.select(
         sa.literal(today, sa.Date).label("day"),
         *by,
         _bytes(ledger.c.bytes).label("bytes"),
@@ -93,7 +93,13 @@ def _select(today: date, namings: list[Naming]) -> sa.CompoundSelect[Any]:
         sa.func.count().filter(ledger.c.bytes.is_(None)).label("unsized_objects"),
         _bytes(ledger.c.bytes, where=is_orphan).label("orphan_bytes"),
         sa.func.count().filter(is_orphan).label("orphan_objects"),
-    ).group_by(*by)
+        sa.false().label("is_interpolated"),
+    )
+    cells = selected.group_by(*by).cte("cells")
+    # An object in no bucket is in the marker's own cell.
+    is_marked = sa.exists().where(
+        cells.c.user_id == UNATTRIBUTED, cells.c.kind == OTHER, cells.c.bucket == ""
+    )
     zero = sa.literal(0, sa.BigInteger)
     marker = sa.select(
         sa.literal(today, sa.Date),
@@ -101,8 +107,9 @@ def _select(today: date, namings: list[Naming]) -> sa.CompoundSelect[Any]:
         sa.literal(OTHER),
         sa.literal(""),
         *[zero] * 5,
-    )
-    return sa.union_all(cells, marker)
+        sa.false(),
+    ).where(~is_marked)
+    return sa.union_all(sa.select(cells), marker)
 
 
 def _bytes(column: Expression, where: Expression | None = None) -> Expression:

@@ -18,11 +18,11 @@ from tests.database.comparing import (
     differences,
     drop_temporary_tables,
     rolled_back,
-    snapshots,
+    storage_known,
     stored,
     task,
 )
-from tests.reference import statistics, storage
+from tests.reference import statistics
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.source import read_source
 from tests.reference.subscriptions import Price
@@ -35,16 +35,20 @@ LATEST_DAYS = 12
 
 def expected_statistics(connection: sa.Connection, days: list[date]) -> dict[Any, Any]:
     source = read_source(connection)
-    ledger = storage.storage_ledger(source)
-    kinds = {} if ledger is None else {TODAY: storage.bytes_by_kind(ledger)}
     history = (
         "select tier_id, valid_from, price_monthly, price_yearly from avatarlab_admin.tier_price_history"
     )
     prices = [Price(*row) for row in connection.execute(sa.text(f"{history} where isfinite(valid_from)"))]
-    known = snapshots(connection)
+    known = storage_known(connection)
     return {
         (day,): statistics.platform_statistics(
-            source, card(), day, snapshots=known, kinds=kinds, prices=prices
+            source,
+            card(),
+            day,
+            snapshots=known.by_user,
+            kinds=known.by_kind,
+            prices=prices,
+            interpolated=known.interpolated,
         )
         for day in days
     }
