@@ -53,7 +53,7 @@ def measure(connection: sa.Connection, today: date) -> tuple[fresh.Changes, str 
         return fresh.Changes(0, 0), None
     try:
         with connection.begin_nested():
-            table = fresh.temporary(connection, "database_daily_fresh", _AREAS, day=today, **_bound())
+            table = by_area(connection, today)
     except (sa.exc.DBAPIError, psycopg.Error) as error:
         cause = getattr(error, "orig", error)
         if not isinstance(cause, _UNREADABLE):
@@ -62,12 +62,15 @@ def measure(connection: sa.Connection, today: date) -> tuple[fresh.Changes, str 
     return fresh.replace(connection, database_daily, table, KEYS, window=database_daily.c.day == today), None
 
 
-def _bound() -> dict[str, object]:
+def by_area(connection: sa.Connection, day: date) -> sa.Table:
+    """Create the temporary table `database_daily_fresh` of the bytes of each area as they are, dated `day`."""
     tables = areas.by_table()
-    return {
+    bound: dict[str, object] = {
+        "day": day,
         "tables": list(tables),
         "table_areas": list(tables.values()),
         "schemas": list(areas.BY_SCHEMA),
         "schema_areas": list(areas.BY_SCHEMA.values()),
         "other": areas.OTHER,
     }
+    return fresh.temporary(connection, "database_daily_fresh", _AREAS, **bound)

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from avatarlab_cli.database import Database
 from avatarlab_cli.rollup import rates
 from jobs.result import Task
-from tests.reference import rates as reference_rates
 from tests.reference import history, storage
+from tests.reference import rates as reference_rates
 from tests.reference.source import read_source
 
 TODAY = date(2025, 3, 15)

@@ -1,5 +1,6 @@
 """What was stored on the days between two snapshots, which nobody saw."""
 
+import itertools
 from collections.abc import Mapping
 from datetime import date, timedelta
 from fractions import Fraction
@@ -19,9 +20,8 @@ def interpolated(
     seen: Mapping[date, Day[Key]], first: date = date.min
 ) -> dict[date, dict[Key, tuple[int, ...]]]:
     """Return the days from `first` on between two snapshots that are not too far apart, without empty cells."""
-    found = {}
-    days = sorted(seen)
-    for before, after in zip(days, days[1:], strict=False):
+    found: dict[date, dict[Key, tuple[int, ...]]] = {}
+    for before, after in itertools.pairwise(sorted(seen)):
         missing = [before + timedelta(number) for number in range(1, (after - before).days)]
         if len(missing) <= MOST_MISSING:
             found |= {day: _between(seen, before, day, after) for day in missing if day >= first}
