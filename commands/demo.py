@@ -99,7 +99,7 @@ def snapshots(
 
     columns = (Column("table", Kind.ID, "its name"), Column("rows", Kind.INTEGER, "rows written"))
     demand_options(context, columns)
-    server = current(context).demo_server
+    server = current(context).demand_local_server()
     server.start()
     with Database(server.conninfo(), {"work_mem": "64MB"}).write() as connection:
         demand_loaded(connection)

@@ -4,6 +4,7 @@ import random
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from tests.database.comparing import (
     card,
     differences,
     drop_temporary_tables,
+    record_month,
     rolled_back,
     storage_known,
     stored,
@@ -79,15 +81,26 @@ def rewrite_prices(connection: sa.Connection, changes: list[int]) -> None:
 
 
 @EXAMPLES
-@given(data=datasets(TODAY), chance=st.randoms(), price_changes=st.lists(st.integers(0, 400), max_size=3))
+@given(
+    data=datasets(TODAY),
+    chance=st.randoms(),
+    price_changes=st.lists(st.integers(0, 400), max_size=3),
+    known_days=st.sets(st.integers(1, TODAY.day - 1)),
+)
 def test_job_agrees_with_the_reference(
-    migrated: Database, data: Dataset, chance: random.Random, price_changes: list[int]
+    migrated: Database,
+    data: Dataset,
+    chance: random.Random,
+    price_changes: list[int],
+    known_days: set[int],
 ) -> None:
     """Every column of the latest days, and of days drawn before, equals what plain Python counts."""
     with rolled_back(migrated) as connection:
         insert(connection, data)
         if price_changes:
             rewrite_prices(connection, price_changes)
+        users = data.rows["auth.users"]
+        record_month(connection, UUID(str(users[0]["id"])) if users else None, known_days)
         platform_statistics.run(connection, task())
         found = stored_statistics(connection)
         days = sorted(day for (day,) in found)
