@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
-from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup import database_size, fresh
 from avatarlab_cli.rollup.history import DATABASE, LONGEST_GAP, STORAGE, fill_gaps
 from avatarlab_cli.timeframe import month_window
 from jobs import monthly_usage, platform_statistics, storage_snapshot
@@ -49,6 +49,12 @@ COLUMNS = (
 )
 Cells = Mapping[tuple[UUID, str, str], tuple[int, ...]]
 
+
+def with_markers(days: Mapping[date, Cells]) -> dict[date, Cells]:
+    """Add to each day the row that marks it, unless it is there."""
+    return {day: {MARKER: (0, 0, 0, 0, 0), **cells} for day, cells in days.items()}
+
+
 _counts = st.integers(0, 5) | st.integers(0, 10**17)
 _cells = st.dictionaries(st.sampled_from(KEYS), st.tuples(*[_counts] * 5), max_size=len(KEYS))
 seen_days = st.dictionaries(
@@ -82,11 +88,6 @@ def read(connection: sa.Connection, *, is_interpolated: bool) -> dict[date, Cell
 def expected(seen: Mapping[date, Cells], first: date = date.min) -> dict[date, Cells]:
     """Return the days between as the reference has them, each with its marker."""
     return with_markers(interpolated(seen, first))
-
-
-def with_markers(days: Mapping[date, Cells]) -> dict[date, Cells]:
-    """Add to each day the row that marks it, unless it is there."""
-    return {day: {MARKER: (0, 0, 0, 0, 0), **cells} for day, cells in days.items()}
 
 
 def fill(connection: sa.Connection, today: date = TODAY) -> int:
@@ -277,3 +278,22 @@ def test_areas_that_come_and_go(migrated: Database) -> None:
         assert fill_gaps(connection, DATABASE, TODAY) == fresh.Changes(6, 0)
         assert sizes(connection, TODAY - timedelta(days=2)) == {"Voice": 67, "Media": 1, "API": 3}
         assert sizes(connection, TODAY - timedelta(days=1)) == {"Voice": 33, "Media": 2, "API": 7}
+
+
+def test_a_login_that_may_not_measure(migrated: Database) -> None:
+    """Without the right to the database's size nothing is written, and the reason is told."""
+    with rolled_back(migrated) as connection:
+        name = connection.execute(sa.text("select current_database()")).scalar_one()
+        for statement in (
+            f"revoke connect on database {name} from public",
+            "create role measuring",
+            "grant usage on schema avatarlab_admin to measuring",
+            "grant select on avatarlab_admin.database_daily to measuring",
+            f"grant temporary on database {name} to measuring",
+            "set local role measuring",
+        ):
+            connection.execute(sa.text(statement))
+        changes, reason = database_size.measure(connection, TODAY)
+        assert changes == fresh.Changes(0, 0)
+        assert reason == f"permission denied for database {name}"
+        assert sizes(connection) == {}
