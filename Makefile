@@ -27,6 +27,7 @@ $(INSTALLED): pyproject.toml
 demo: install  ## Load an invented platform into a PostgreSQL of its own and compute its figures
 	$(AVATARLAB) demo load --users $(USERS) --months $(MONTHS) --seed $(SEED) --state $(STATE) --replace --yes --sort -rows --limit 5
 	$(AVATARLAB) db migrate
+	$(AVATARLAB) demo snapshots
 	$(AVATARLAB) job run monthly-usage --log-format console --fields status,seconds,rows_read,rows_written
 	$(AVATARLAB) job run platform-statistics --log-format console --fields status,seconds,rows_read,rows_written
 	$(AVATARLAB) usage top --by total_cost --limit 5

@@ -123,6 +123,15 @@ class Context:
         """The embedded server the settings name, or the one called demo; never another database."""
         return self.local_server or self._embedded("demo")
 
+    def demand_local_server(self) -> "EmbeddedServer":
+        """Return `demo_server`.
+
+        Raises UsageError where another database is configured: the command must not be thought to reach that.
+        """
+        if self.local_server is None and self._url is not None:
+            raise UsageError("this command is for the local PostgreSQL alone", hint="name it: --profile demo")
+        return self.demo_server
+
     @functools.cached_property
     def local_server(self) -> "EmbeddedServer | None":
         """The embedded server the settings name, None where they name another database or none."""

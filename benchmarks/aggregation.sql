@@ -48,14 +48,14 @@ INSERT INTO avatarlab_admin.usage_daily (
     tts_generations, tts_characters, api_requests_count, rag_searches_count, storage_bytes, voice_cost, unpriced,
     definition_version, rate_card_version)
 SELECT day, user_id, made, exchanges, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, texts, characters, requests, searches,
-       CASE WHEN day = :'today' THEN 0 END, nullif(characters, 0) * 0.00022, '{}', 1, :'rates'
+       CASE WHEN day = :'today' THEN 0 END, nullif(characters, 0) * 0.00022, '{}', 2, :'rates'
 FROM day_fresh;
 
 INSERT INTO monthly_usage (
     user_id, usage_month, avatars_created, conversations_count, chat_messages_count, feedback_good, feedback_bad,
     images_generated, videos_generated, memories_added, knowledge_files_uploaded, training_jobs_created,
     fine_tune_jobs_created, trained_tokens, inference_input_tokens, inference_output_tokens, voice_clones_created,
-    tts_generations, tts_characters, api_requests_count, rag_searches_count, storage_bytes,
+    tts_generations, tts_characters, api_requests_count, rag_searches_count, storage_bytes, storage_days_interpolated,
     fine_tuning_cost, inference_cost, voice_cost, image_cost, video_cost, total_cost, unpriced,
     is_over_limit, exceeded_limits, is_over_avatar_limit, definition_version, rate_card_version, computed_at)
 WITH owned AS (
@@ -75,13 +75,13 @@ WITH owned AS (
     GROUP BY 1, 2
 )
 SELECT m.user_id, m.usage_month, made, exchanges, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, texts, characters,
-       requests, searches, CASE WHEN is_now THEN 0 END, 0, 0, characters * 0.00022, 0, 0, characters * 0.00022,
+       requests, searches, CASE WHEN is_now THEN 0 END, CASE WHEN is_now THEN 0 END, 0, 0, characters * 0.00022, 0, 0, characters * 0.00022,
        jsonb_build_object('storage', jsonb_build_object('days_without_snapshot',
            least((usage_month + interval '1 month')::date, date :'today' + 1) - usage_month - is_now::int)),
        o.user_id IS NOT NULL,
        CASE WHEN o.user_id IS NULL THEN '{}'
             ELSE jsonb_build_object('max_avatars', jsonb_build_object('value', avatars, 'limit', t.max_avatars)) END,
-       o.user_id IS NOT NULL, 1, :'rates', now()
+       o.user_id IS NOT NULL, 2, :'rates', now()
 FROM month m
 CROSS JOIN LATERAL (SELECT usage_month = date_trunc('month', date :'today') AS is_now) n
 LEFT JOIN owned o ON o.user_id = m.user_id AND o.is_over AND is_now

@@ -1,16 +1,11 @@
 """avatarlab db: the database's tables and migrations, and the local PostgreSQL."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import UsageError
 from commands import options
-
-if TYPE_CHECKING:
-    from avatarlab_cli.context import Context
-    from avatarlab_cli.embedded import EmbeddedServer
 
 app = App()
 
@@ -107,7 +102,7 @@ def start(context: typer.Context) -> None:
       avatarlab db start
     """
     invocation = current(context)
-    server = _server(invocation)
+    server = invocation.demand_local_server()
     server.start()
     invocation.environment.say(f"running in {server.directory}")
 
@@ -121,7 +116,7 @@ def stop(context: typer.Context) -> None:
       avatarlab db stop
     """
     invocation = current(context)
-    stopped = _server(invocation).stop()
+    stopped = invocation.demand_local_server().stop()
     invocation.environment.say("stopped" if stopped else "it was not running")
 
 
@@ -134,18 +129,8 @@ def reset(context: typer.Context, yes: options.Yes = False) -> None:
       avatarlab db reset --yes
     """
     invocation = current(context)
-    server = _server(invocation)
+    server = invocation.demand_local_server()
     if not yes:
         invocation.confirm(f"Delete the local database in {server.directory}?")
     server.reset()
     invocation.environment.say("deleted")
-
-
-def _server(invocation: "Context") -> "EmbeddedServer":
-    """Return the embedded server: the configured one, the demo's where nothing is configured.
-
-    Raises UsageError where another database is: stop and reset must not be thought to reach that.
-    """
-    if invocation.local_server is None and invocation.settings.database_url() is not None:
-        raise UsageError("this command is for the local PostgreSQL alone", hint="name it: --profile demo")
-    return invocation.demo_server

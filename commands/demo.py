@@ -12,6 +12,7 @@ from commands import options
 app = App()
 _NEXT = """next:
   avatarlab --profile demo db migrate
+  avatarlab --profile demo demo snapshots
   avatarlab --profile demo job run monthly-usage
   avatarlab --profile demo job run platform-statistics"""
 
@@ -73,3 +74,35 @@ def load(
     written = install(database, chosen, replace=replace, progress=invocation.progress("rows"))
     show_rows(context, columns, [{"table": name, "rows": count} for name, count in sorted(written.items())])
     invocation.environment.say(_NEXT)
+
+
+@app.report()
+def snapshots(
+    context: typer.Context,
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=366, help="How far back.")] = 62,
+) -> None:
+    """Give the demo database the history of storage that daily runs would have left; show the rows written.
+
+    What was stored on each day is told from when its objects came. Days that are on record already stay as they
+    are. Two days are left out, for the next run of a job to interpolate. Needs `demo load` and `db migrate`.
+
+    \b
+    Examples:
+      avatarlab demo snapshots
+      avatarlab demo snapshots --days 14
+    """
+    from avatarlab_cli.database import Database
+    from avatarlab_cli.demo.snapshots import demand_loaded, write
+    from avatarlab_cli.report import Column, Kind
+    from avatarlab_cli.show import demand_options, show_rows
+    from jobs.runner import demand_current_schema
+
+    columns = (Column("table", Kind.ID, "its name"), Column("rows", Kind.INTEGER, "rows written"))
+    demand_options(context, columns)
+    server = current(context).demand_local_server()
+    server.start()
+    with Database(server.conninfo(), {"work_mem": "64MB"}).write() as connection:
+        demand_loaded(connection)
+        demand_current_schema(connection)
+        written = write(connection, days)
+    show_rows(context, columns, [{"table": name, "rows": count} for name, count in written.items()])

@@ -41,7 +41,7 @@ def show(context: typer.Context, user: options.User, month: options.Month = None
 
     def build(connection: "sa.Connection") -> "Report":
         found = users.find_user(connection, user)
-        return usage.show(found, when, usage.find_unpriced(connection, found, when))
+        return usage.show(found, when, usage.find_notes(connection, found, when))
 
     show(context, build)
 

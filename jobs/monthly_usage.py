@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, daily, limits, monthly, rates, storage, windows
+from avatarlab_cli.rollup import accounts, daily, history, limits, monthly, rates, windows
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.live import probe
@@ -20,7 +20,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     # A month is summed from all its days, so all of them must be right.
     asked = None if task.window is None else monthly.whole_months(task.window)
     window = windows.resolve(connection, asked, task.today)
-    changes = storage.snapshot(connection, window, task.today, live, available)
+    kept = history.keep(connection, window, task.today, live, available)
     prices = rates.collect(connection, task.rates)
     version = task.rates.version
     accounts.collect(connection, live)
@@ -30,8 +30,8 @@ def run(connection: sa.Connection, task: Task) -> Result:
     return Result(
         window=Window(max(window.first, days.first or window.first), window.end),
         rows_read=days.rows,
-        rows_written=(changes + days.changes + months).total,
-        skipped=dict(available.skipped),
+        rows_written=(kept.changes + days.changes + months).total,
+        skipped={**available.skipped, **kept.skipped},
         undated=days.undated,
         details={"invalid_limits": invalid} if invalid else {},
     )

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, daily, rates, statistics, storage, subscriptions, windows
+from avatarlab_cli.rollup import accounts, daily, history, rates, statistics, subscriptions, windows
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import platform_statistics
 from avatarlab_cli.schema.live import probe
@@ -22,7 +22,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     asked = windows.resolve(connection, task.window, task.today)
     # The day after is told by its difference from the last day asked for.
     window = Window(asked.first, min(asked.end, task.today) + timedelta(days=1))
-    stored = storage.snapshot(connection, window, task.today, live, available)
+    kept = history.keep(connection, window, task.today, live, available)
     prices = rates.collect(connection, task.rates)
     accounts.collect(connection, live)
     days = daily.recompute(
@@ -35,8 +35,8 @@ def run(connection: sa.Connection, task: Task) -> Result:
     return Result(
         window=known,
         rows_read=days.rows,
-        rows_written=(stored + days.changes + money + figures).total,
-        skipped={**available.skipped, **statistics.skipped(live)},
+        rows_written=(kept.changes + days.changes + money + figures).total,
+        skipped={**available.skipped, **kept.skipped, **statistics.skipped(live)},
         undated=days.undated,
         details={"revenue_does_not_follow": unexplained} if unexplained else {},
     )

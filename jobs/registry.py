@@ -7,17 +7,25 @@ from avatarlab_cli.rollup import LOCK
 
 @dataclass(frozen=True)
 class Job:
-    """A job; two jobs of one `lock` never run at the same time."""
+    """A job; two jobs of one `lock` never run at the same time. It may or may not be told which days to work on."""
 
     name: str
     module: str
     summary: str
     lock: str
+    takes_days: bool = True
 
 
-# Both write usage_daily, so they share a lock.
+# Two write usage_daily, and all of them storage_daily, so they share a lock.
 JOBS = (
     Job("monthly-usage", "jobs.monthly_usage", "Usage, cost and limits by user and month.", LOCK),
     Job("platform-statistics", "jobs.platform_statistics", "The platform's figures by day.", LOCK),
+    Job(
+        "storage-snapshot",
+        "jobs.storage_snapshot",
+        "What is stored today, and on days no run saw.",
+        LOCK,
+        takes_days=False,
+    ),
 )
 BY_NAME = {job.name: job for job in JOBS}

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli import __version__, migrations
 from avatarlab_cli.database import Database, cause_of, is_transient, retried, translated, try_lock
-from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError
+from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, UsageError
 from avatarlab_cli.process import host, os_user
 from avatarlab_cli.queries import changes
 from avatarlab_cli.report import Report
@@ -55,13 +55,16 @@ class Run:
 def execute(database: Database, job: Job, order: Order) -> Run:
     """Run a job once and record it.
 
-    Raises BusyError, naming the holder, where another run has the lock; ConfigurationError where the schema is
-    not this version's; and whatever the job raises, after it is recorded. Nothing of a failed run is kept.
+    Raises UsageError for days the job does not take, or that lie ahead; BusyError, naming the holder, where another
+    run has the lock; ConfigurationError where the schema is not this version's; and whatever the job raises, after
+    it is recorded. Nothing of a failed run is kept.
     """
     started = time.monotonic()
+    # What cannot be meant is refused before there is a run to record.
+    if order.window is not None and not job.takes_days:
+        raise UsageError(f"{job.name} takes no days: only today can be seen", hint="it fills gaps by itself")
     with database.read() as connection:
         demand_current_schema(connection)
-        # What cannot be meant is refused before there is a run to record.
         windows.resolve(connection, order.window, _today(connection, order))
     run_id = _begin(database, job, order)
     try:

@@ -14,7 +14,7 @@ from avatarlab_cli.errors import BusyError, ExitCode, UsageError
 from avatarlab_cli.queries import deletion, objects
 from avatarlab_cli.queries.naming import USER
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import LOCK, accounts, daily, limits, monthly, rates, storage
+from avatarlab_cli.rollup import LOCK, accounts, daily, history, limits, monthly, rates, storage
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.foreign_keys import foreign_keys, relation
 from avatarlab_cli.schema.supabase import users
@@ -138,6 +138,7 @@ def _aggregate(run: Run, rates_file: str | None) -> None:
     window, card = month_window(today.replace(day=1)), rates.load(rates_file)
     available = availability(run.live)
     storage.snapshot(run.connection, window, today, run.live, available)
+    history.fill_gaps(run.connection, history.STORAGE, today)
     prices = rates.collect(run.connection, card)
     accounts.collect(run.connection, run.live)
     limits.collect(run.connection, run.live, today)

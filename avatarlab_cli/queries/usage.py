@@ -1,7 +1,7 @@
 """Reports on monthly_usage."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -72,6 +72,7 @@ def month(month: date) -> Report:
         own.c.is_over_limit,
         own.c.exceeded_limits,
         own.c.unpriced,
+        own.c.storage_days_interpolated,
         own.c.computed_at,
     ).select_from(own.outerjoin(users, users.c.id == own.c.user_id))
     rows = sa.union_all(mine.where(own.c.usage_month == month), _unattributed(month)).subquery("usage")
@@ -85,6 +86,13 @@ def month(month: date) -> Report:
             Column("is_over_limit", Kind.BOOLEAN, "whether a limit is exceeded", wide=True, null="-"),
             Column("exceeded_limits", Kind.JSON, "metric -> value and limit", wide=True),
             Column("unpriced", Kind.JSON, "kind -> key -> quantity without a rate", wide=True),
+            Column(
+                "storage_days_interpolated",
+                Kind.INTEGER,
+                "days whose storage no run saw",
+                wide=True,
+                null="-",
+            ),
             Column("computed_at", Kind.TIME, "when the row was last written", wide=True),
         ),
         sort="-total_cost,email",
@@ -118,6 +126,7 @@ def _unattributed(month: date) -> sa.Select[Any]:
             sa.cast(sa.null(), sa.Boolean),
             sa.cast(sa.null(), monthly_usage.c.exceeded_limits.type),
             sa.cast(sa.null(), monthly_usage.c.unpriced.type),
+            sa.cast(sa.null(), monthly_usage.c.storage_days_interpolated.type),
             sa.func.max(days.c.computed_at),
         )
         .where(days.c.user_id == UNATTRIBUTED, days.c.day >= month, days.c.day < last)
@@ -168,10 +177,10 @@ def top(month: date, measure: str) -> Report:
     )
 
 
-def show(user: UserName, month: date, unpriced: Mapping[str, object]) -> Report:
+def show(user: UserName, month: date, notes: tuple[str, ...] = ()) -> Report:
     """Report one user's figures of a month, with the month before and the limits that are exceeded.
 
-    `unpriced` is what `find_unpriced` returns: it is named, as the cost is incomplete without it.
+    `notes` are what `find_notes` returns: how sure the figures are.
     """
     this, before = monthly_usage.alias("this"), monthly_usage.alias("before")
     previous = (month - timedelta(days=1)).replace(day=1)
@@ -219,21 +228,28 @@ def show(user: UserName, month: date, unpriced: Mapping[str, object]) -> Report:
             Column("position", Kind.INTEGER, "the order of the metrics", wide=True),
         ),
         sort="position",
-        notes=_incomplete_notes(unpriced),
+        notes=notes,
         empty=f"{user.email or user.id} has no usage in {month:%Y-%m}, or it was never computed.",
     )
 
 
-def find_unpriced(connection: sa.Connection, user: UserName, month: date) -> Mapping[str, object]:
-    """Return what of a user's month has no price: kind -> key -> quantity."""
+def find_notes(connection: sa.Connection, user: UserName, month: date) -> tuple[str, ...]:
+    """Return what there is to say of a user's month: what of it has no price, and how much was not seen."""
     own = monthly_usage
-    select = sa.select(own.c.unpriced).where(own.c.user_id == user.id, own.c.usage_month == month)
-    return connection.scalar(select) or {}
+    select = sa.select(own.c.unpriced, own.c.storage_days_interpolated)
+    row = connection.execute(select.where(own.c.user_id == user.id, own.c.usage_month == month)).one_or_none()
+    return () if row is None else (*_incomplete(row.unpriced or {}), *_interpolated(row[1]))
 
 
-def _incomplete_notes(unpriced: Mapping[str, object]) -> tuple[str, ...]:
+def _incomplete(unpriced: Mapping[str, object]) -> Iterator[str]:
     parts = [f"{kind} {json.dumps(what)}" for kind, what in sorted(unpriced.items())]
-    return (f"total_cost is incomplete, without a price for: {'; '.join(parts)}",) if parts else ()
+    if parts:
+        yield f"total_cost is incomplete, without a price for: {'; '.join(parts)}"
+
+
+def _interpolated(days: int | None) -> Iterator[str]:
+    if days:
+        yield f"storage of {days} day{'s' if days > 1 else ''}, which no run saw, is interpolated"
 
 
 def _is_incomplete(own: sa.FromClause) -> sa.ColumnElement[bool]:

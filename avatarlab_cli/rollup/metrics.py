@@ -16,7 +16,7 @@ from avatarlab_cli.schema import api, avatars, conversations, knowledge, media, 
 Expression = sa.ColumnElement[Any]
 
 # Raised whenever a figure's meaning changes; stored with every row.
-DEFINITION_VERSION = 1
+DEFINITION_VERSION = 2
 # The owner of rows that nobody owns, or nobody any more.
 UNATTRIBUTED = uuid.UUID(int=0)
 

@@ -44,9 +44,10 @@ def recompute(
     return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
 
 
-# Of each month: its last day so far, and how many of its days have a storage snapshot.
+# Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
 _COVERAGE = sa.text("""
     SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
+           count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
            coalesce(bool_or(s.day = m.last_day), false) AS has_last,
            extract(day FROM m.month + interval '1 month - 1 day')::int AS length
     FROM (
@@ -58,7 +59,10 @@ _COVERAGE = sa.text("""
             CAST(:end AS timestamp) - interval '1 day', interval '1 month'
         ) AS months (month)
     ) AS m
-    LEFT JOIN (SELECT DISTINCT day FROM avatarlab_admin.storage_daily) s ON s.day BETWEEN m.month AND m.last_day
+    LEFT JOIN (
+        SELECT day, bool_or(is_interpolated) AS is_interpolated
+        FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end GROUP BY day
+    ) AS s ON s.day BETWEEN m.month AND m.last_day
     GROUP BY m.month, m.last_day
 """)
 
@@ -107,11 +111,12 @@ def _sums_sql(available: Availability) -> str:
                CASE WHEN c.has_last
                     THEN coalesce(max(d.storage_bytes) FILTER (WHERE d.day = c.last_day), 0) END AS storage_bytes,
                CASE WHEN c.taken = c.days THEN coalesce(sum(d.storage_bytes), 0)::bigint END AS storage_byte_days,
+               CASE WHEN c.taken > 0 THEN c.interpolated::int END AS storage_days_interpolated,
                sum((d.storage_bytes * r.price)::numeric(60, 20)) / c.length AS storage_cost
         FROM ({days}) AS d
         JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
         LEFT JOIN rates_fresh r ON {STORAGE_RATE}
-        GROUP BY d.user_id, c.month, c.days, c.taken, c.has_last, c.last_day, c.length"""
+        GROUP BY d.user_id, c.month, c.days, c.taken, c.interpolated, c.has_last, c.last_day, c.length"""
 
 
 def _exceeded_sql() -> str:
@@ -142,7 +147,7 @@ def _judged_sql(available: Availability) -> str:
                CAST(:definition AS int) AS definition_version, CAST(:rates AS text) AS rate_card_version
         FROM (
             SELECT s.user_id, s.month AS usage_month, {", ".join(counts)}, s.storage_bytes, s.storage_byte_days,
-                   {", ".join(costs)},
+                   s.storage_days_interpolated, {", ".join(costs)},
                    coalesce(u.unpriced, '{{}}') || CASE WHEN s.taken = s.days THEN '{{}}' ELSE
                        jsonb_build_object('storage', coalesce(u.unpriced -> 'storage', '{{}}')
                            || jsonb_build_object('days_without_snapshot', s.days - s.taken))

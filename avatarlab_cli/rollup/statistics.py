@@ -231,8 +231,10 @@ def _unattributed_sql() -> str:
 
 _STORAGE = sa.text("""
     SELECT day, sum(bytes)::bigint AS bytes,
-           coalesce(jsonb_object_agg(kind, bytes) FILTER (WHERE bytes > 0), '{}') AS by_kind
-    FROM (SELECT day, kind, sum(bytes) AS bytes FROM avatarlab_admin.storage_daily
+           coalesce(jsonb_object_agg(kind, bytes) FILTER (WHERE bytes > 0), '{}') AS by_kind,
+           bool_or(is_interpolated) AS is_interpolated
+    FROM (SELECT day, kind, sum(bytes) AS bytes, bool_or(is_interpolated) AS is_interpolated
+          FROM avatarlab_admin.storage_daily
           WHERE day >= :first AND day < :end GROUP BY day, kind) AS kinds
     GROUP BY day
 """)
@@ -359,6 +361,7 @@ def _joined_sql(available: Availability) -> str:
                greatest(p.logins, old.logins_today) AS logins_today,
                coalesce(r.usd, 0) AS revenue_today, coalesce(r.other, '{{}}') AS revenue_other,
                s.bytes AS storage_bytes, s.by_kind AS storage_by_kind,
+               s.is_interpolated AS is_storage_interpolated,
                CASE WHEN num_nonnulls({", ".join(costs)}) > 0 THEN {total} END AS estimated_cost_today,
                jsonb_build_object({by_kind}) AS cost_by_kind,
                coalesce(t.users_by_tier, '{{}}') AS users_by_tier,

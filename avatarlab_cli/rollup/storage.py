@@ -74,26 +74,42 @@ def snapshot(
     """
     if not (available.has("storage_bytes") and window.first <= today < window.end):
         return fresh.Changes(0, 0)
-    namings = [n for n in NAMINGS if live.has(qualified(n.column.table), *n.columns)]
-    demand_access(live, {qualified(naming.column.table) for naming in namings})
-    table = fresh.temporary(connection, "storage_daily_fresh", _select(today, namings))
+    table = fresh.temporary(connection, "storage_daily_fresh", _select(today, ledger(live)))
     keys = ["day", "user_id", "kind", "bucket"]
     return fresh.replace(connection, storage_daily, table, keys, window=storage_daily.c.day == today)
 
 
-def _select(today: date, namings: list[Naming]) -> sa.CompoundSelect[Any]:
-    ledger = _ledger(namings)
-    by = [ledger.c.user_id, ledger.c.kind, ledger.c.bucket]
+def ledger(live: LiveSchema, *more: sa.Column[Any]) -> sa.Subquery:
+    """Return each object as `_ledger` has it, with `more` columns of storage.objects.
+
+    Raises NotPermittedError where a table that names objects cannot be read.
+    """
+    namings = [n for n in NAMINGS if live.has(qualified(n.column.table), *n.columns)]
+    demand_access(live, {qualified(naming.column.table) for naming in namings})
+    return _ledger(namings, *more)
+
+
+def figures(ledger: sa.Subquery) -> tuple[sa.Label[Any], ...]:
+    """Return the figures of storage_daily over the objects of a ledger."""
     is_orphan = ledger.c.is_orphan
-    cells = sa.select(
-        sa.literal(today, sa.Date).label("day"),
-        *by,
+    return (
         _bytes(ledger.c.bytes).label("bytes"),
         sa.func.count().label("objects"),
         sa.func.count().filter(ledger.c.bytes.is_(None)).label("unsized_objects"),
         _bytes(ledger.c.bytes, where=is_orphan).label("orphan_bytes"),
         sa.func.count().filter(is_orphan).label("orphan_objects"),
-    ).group_by(*by)
+    )
+
+
+def _select(today: date, ledger: sa.Subquery) -> sa.CompoundSelect[Any]:
+    by = [ledger.c.user_id, ledger.c.kind, ledger.c.bucket]
+    day = sa.literal(today, sa.Date).label("day")
+    selected = sa.select(day, *by, *figures(ledger), sa.false().label("is_interpolated"))
+    cells = selected.group_by(*by).cte("cells")
+    # An object in no bucket is in the marker's own cell.
+    is_marked = sa.exists().where(
+        cells.c.user_id == UNATTRIBUTED, cells.c.kind == OTHER, cells.c.bucket == ""
+    )
     zero = sa.literal(0, sa.BigInteger)
     marker = sa.select(
         sa.literal(today, sa.Date),
@@ -101,8 +117,9 @@ def _select(today: date, namings: list[Naming]) -> sa.CompoundSelect[Any]:
         sa.literal(OTHER),
         sa.literal(""),
         *[zero] * 5,
-    )
-    return sa.union_all(cells, marker)
+        sa.false(),
+    ).where(~is_marked)
+    return sa.union_all(sa.select(cells), marker)
 
 
 def _bytes(column: Expression, where: Expression | None = None) -> Expression:
@@ -111,7 +128,7 @@ def _bytes(column: Expression, where: Expression | None = None) -> Expression:
     return sa.cast(sa.func.coalesce(chosen, 0), sa.BigInteger)
 
 
-def _ledger(namings: list[Naming]) -> sa.Subquery:
+def _ledger(namings: list[Naming], *more: sa.Column[Any]) -> sa.Subquery:
     """Return each object with its owner, kind, bucket, size (NULL where it is unknown) and whether a row names it."""
     objects = supabase.objects
     named = _oldest(namings)
@@ -131,6 +148,7 @@ def _ledger(namings: list[Naming]) -> sa.Subquery:
             sa.func.coalesce(objects.c.bucket_id, "").label("bucket"),
             sa.case((size.regexp_match(r"^\d{1,18}$"), sa.cast(size, sa.BigInteger))).label("bytes"),
             named.c.bucket.is_(None).label("is_orphan"),
+            *more,
         )
         .select_from(found.outerjoin(account, account.c.id == owner))
         .subquery("ledger")

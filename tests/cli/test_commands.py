@@ -165,6 +165,7 @@ def test_job_list() -> None:
         "job                  summary\n"
         "monthly-usage        Usage, cost and limits by user and month.\n"
         "platform-statistics  The platform's figures by day.\n"
+        "storage-snapshot     What is stored today, and on days no run saw.\n"
     )
 
 
@@ -301,17 +302,27 @@ def test_db_migrate_as_a_script(seed_conninfo: str) -> None:
 def test_the_local_database_from_nothing_to_nothing(tmp_path: Path) -> None:
     """The demo is loaded, migrated, computed and shown, then stopped and deleted, as README tells."""
     env = {"XDG_DATA_HOME": str(tmp_path), "AVATARLAB_PROFILE": "demo"}
+    empty = invoke(None, "demo", "snapshots", env=env)
+    assert (empty.code, empty.out) == (7, "")
+    assert "run: avatarlab demo load" in empty.err
     load = ("demo", "load", "--users", "20", "--months", "2", "--until", "2025-06-15T12:00Z")
     loaded = invoke(None, *load, "--csv", env=env)
     try:
         assert "auth.users,20\n" in loaded.out
         assert "avatarlab --profile demo db migrate" in loaded.err
+        assert invoke(None, "demo", "snapshots", env=env) == Outcome(
+            78, "", "avatarlab: the database has not been migrated\nrun: avatarlab db migrate\n"
+        )
         refused = invoke(None, *load, env=env)
         assert (refused.code, refused.out) == (7, "")
         assert "--replace" in refused.err
         assert invoke(None, *load, "--replace", env=env).code == 6
         assert invoke(None, *load, "--replace", "--yes", "--csv", env=env).out == loaded.out
         assert invoke(None, "db", "migrate", env=env).code == 0
+        told = invoke(None, "demo", "snapshots", "--days", "10", "--csv", env=env)
+        assert (told.code, "database_daily,135\n" in told.out) == (0, True)
+        again = invoke(None, "demo", "snapshots", "--days", "10", "--csv", "--fields", "rows", env=env)
+        assert again.out == "rows\n0\n0\n"
         assert invoke(None, "job", "run", "monthly-usage", env=env).code == 0
         assert invoke(None, "usage", "month", "--month", "2025-06", "-o", "count", env=env).out != "0\n"
         assert invoke(None, "db", "stop", env=env).err == "stopped\n"

@@ -74,7 +74,9 @@ def test_1_a_statement_that_takes_too_long(known: str) -> None:
         (("job", "run", "monthly-usage", "--month", "2025-01", "--day", "2025-01-01"), "exclude each other"),
         (("job", "run", "monthly-usage", "--from", "2025-01-01"), "belong together"),
         (("job", "run", "monthly-usage", "--from", "2025-02-01", "--to", "2025-01-01"), "lies before"),
+        (("job", "run", "storage-snapshot", "--day", "2025-06-15"), "storage-snapshot takes no days"),
         (("demo", "load", "--state", "none"), "neither seed nor panel"),
+        (("demo", "snapshots"), "for the local PostgreSQL alone"),
     ],
 )
 def test_2_wrong_arguments(known: str, arguments: tuple[str, ...], message: str) -> None:

@@ -130,6 +130,7 @@ RULES = {
     "db stop": _free(code=ExitCode.USAGE),
     "db reset": _free(code=ExitCode.USAGE),
     "demo load": _free("--replace", code=ExitCode.DECLINED),
+    "demo snapshots": _free(code=ExitCode.USAGE),
     "config show": _free(),
 }
 

@@ -1,7 +1,8 @@
 """Both sides of a comparison, read from one database: what a job stored, and what the reference says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,8 @@ import sqlalchemy as sa
 from avatarlab_cli.database import Database
 from avatarlab_cli.rollup import rates
 from jobs.result import Task
+from tests.reference import history, storage
 from tests.reference import rates as reference_rates
-from tests.reference import storage
 from tests.reference.source import read_source
 
 TODAY = date(2025, 3, 15)
@@ -41,16 +42,49 @@ def rolled_back(database: Database) -> Iterator[sa.Connection]:
         connection.rollback()
 
 
-def snapshots(connection: sa.Connection, today: date = TODAY) -> dict[date, dict[UUID, int]]:
-    """Return today's storage as the reference counts it, with the past days that are on record."""
-    found = connection.execute(sa.text("select day, user_id, bytes from avatarlab_admin.storage_daily"))
-    days: dict[date, dict[UUID, int]] = {}
-    for day, user_id, stored in found:
-        if day != today:
-            days.setdefault(day, {})
-            days[day][user_id] = days[day].get(user_id, 0) + stored
+@dataclass(frozen=True)
+class Storage:
+    """What is known of storage: the cells of each day somebody saw, and of the days between."""
+
+    seen: Mapping[date, storage.Ledger]
+    interpolated: Mapping[date, storage.Ledger]
+
+    @property
+    def by_user(self) -> dict[date, dict[UUID, int]]:
+        """The bytes of each owner and day."""
+        days = {**self.interpolated, **self.seen}
+        return {day: storage.bytes_by_user(ledger) for day, ledger in days.items()}
+
+    @property
+    def by_kind(self) -> dict[date, dict[str, int]]:
+        """The bytes of each kind and day."""
+        days = {**self.interpolated, **self.seen}
+        return {day: storage.bytes_by_kind(ledger) for day, ledger in days.items()}
+
+
+def storage_known(connection: sa.Connection, today: date = TODAY, first: date = date.min) -> Storage:
+    """Return today's storage as the reference counts it, the past days that were seen, and those between.
+
+    Days before `first` are closed: what is interpolated there is nobody's business.
+    """
+    figures = "bytes, objects, unsized_objects, orphan_bytes, orphan_objects"
+    found = connection.execute(
+        sa.text(
+            f"select day, user_id, kind, bucket, {figures} from avatarlab_admin.storage_daily"
+            " where not is_interpolated"
+        )
+    )
+    seen: dict[date, storage.Ledger] = {}
+    for day, user, kind, bucket, *values in found:
+        seen.setdefault(day, {})[user, kind, bucket] = storage.Cell(*values)
     ledger = storage.storage_ledger(read_source(connection))
-    return days if ledger is None else days | {today: storage.bytes_by_user(ledger)}
+    if ledger is not None:
+        seen[today] = ledger
+    between = history.interpolated(seen, first)
+    return Storage(
+        seen,
+        {day: {key: storage.Cell(*cell) for key, cell in cells.items()} for day, cells in between.items()},
+    )
 
 
 def record_snapshot(connection: sa.Connection, day: date, stored: Mapping[UUID, int]) -> None:
@@ -64,9 +98,14 @@ def record_snapshot(connection: sa.Connection, day: date, stored: Mapping[UUID, 
         connection.execute(sa.text(statement + values), cell | {"bucket": bucket})
 
 
-def record_month(connection: sa.Connection, user: UUID | None, today: date = TODAY) -> None:
-    """Write a snapshot of every day of today's month so far, today left out."""
-    for number in range(1, today.day):
+def record_month(
+    connection: sa.Connection,
+    user: UUID | None,
+    days: Iterable[int] = range(1, TODAY.day),
+    today: date = TODAY,
+) -> None:
+    """Write a snapshot of these days of today's month; of every day so far, today left out, unless told."""
+    for number in days:
         record_snapshot(
             connection, today.replace(day=number), {} if user is None else {user: 1_000_003 * number}
         )

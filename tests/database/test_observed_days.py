@@ -118,7 +118,7 @@ def test_login_that_a_later_one_replaced_stays_counted(migrated: Database) -> No
 
 
 def test_storage_is_known_of_the_days_a_run_saw(migrated: Database) -> None:
-    """A snapshot stays when objects vanish; a day without one is unknown, not empty."""
+    """A snapshot stays when objects vanish; between two a day is interpolated, before the first it is unknown."""
     with rolled_back(migrated) as connection:
         user = add_subscriber(connection)
         add_object(connection, f"{user}/a.png", 700)
@@ -133,10 +133,11 @@ def test_storage_is_known_of_the_days_a_run_saw(migrated: Database) -> None:
             ),
             {"user": user},
         ).all()
-        assert found == [(TODAY, 700)]
+        assert found == [(TODAY, 700), (TODAY + timedelta(days=1), 350)]
         month = stored(connection, "monthly_usage", ("user_id", "usage_month"))[user, TODAY.replace(day=1)]
         assert (month["storage_bytes"], month["storage_byte_days"]) == (0, None)
-        assert month["unpriced"] == {"storage": {"days_without_snapshot": later.day - 2}}
+        assert month["storage_days_interpolated"] == 1
+        assert month["unpriced"] == {"storage": {"days_without_snapshot": later.day - 3}}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import random
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +18,13 @@ from tests.database.comparing import (
     card,
     differences,
     drop_temporary_tables,
+    record_month,
     rolled_back,
-    snapshots,
+    storage_known,
     stored,
     task,
 )
-from tests.reference import statistics, storage
+from tests.reference import statistics
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.source import read_source
 from tests.reference.subscriptions import Price
@@ -35,16 +37,20 @@ LATEST_DAYS = 12
 
 def expected_statistics(connection: sa.Connection, days: list[date]) -> dict[Any, Any]:
     source = read_source(connection)
-    ledger = storage.storage_ledger(source)
-    kinds = {} if ledger is None else {TODAY: storage.bytes_by_kind(ledger)}
     history = (
         "select tier_id, valid_from, price_monthly, price_yearly from avatarlab_admin.tier_price_history"
     )
     prices = [Price(*row) for row in connection.execute(sa.text(f"{history} where isfinite(valid_from)"))]
-    known = snapshots(connection)
+    known = storage_known(connection)
     return {
         (day,): statistics.platform_statistics(
-            source, card(), day, snapshots=known, kinds=kinds, prices=prices
+            source,
+            card(),
+            day,
+            snapshots=known.by_user,
+            kinds=known.by_kind,
+            prices=prices,
+            interpolated=known.interpolated,
         )
         for day in days
     }
@@ -75,15 +81,26 @@ def rewrite_prices(connection: sa.Connection, changes: list[int]) -> None:
 
 
 @EXAMPLES
-@given(data=datasets(TODAY), chance=st.randoms(), price_changes=st.lists(st.integers(0, 400), max_size=3))
+@given(
+    data=datasets(TODAY),
+    chance=st.randoms(),
+    price_changes=st.lists(st.integers(0, 400), max_size=3),
+    known_days=st.sets(st.integers(1, TODAY.day - 1)),
+)
 def test_job_agrees_with_the_reference(
-    migrated: Database, data: Dataset, chance: random.Random, price_changes: list[int]
+    migrated: Database,
+    data: Dataset,
+    chance: random.Random,
+    price_changes: list[int],
+    known_days: set[int],
 ) -> None:
     """Every column of the latest days, and of days drawn before, equals what plain Python counts."""
     with rolled_back(migrated) as connection:
         insert(connection, data)
         if price_changes:
             rewrite_prices(connection, price_changes)
+        users = data.rows["auth.users"]
+        record_month(connection, UUID(str(users[0]["id"])) if users else None, known_days)
         platform_statistics.run(connection, task())
         found = stored_statistics(connection)
         days = sorted(day for (day,) in found)

@@ -17,7 +17,7 @@ from tests.database.comparing import (
     differences,
     record_month,
     rolled_back,
-    snapshots,
+    storage_known,
     stored,
 )
 from tests.database.test_monthly_usage import stored_days
@@ -55,7 +55,7 @@ def test_each_day_is_priced_by_its_own_rate(migrated: Database, data: Dataset) -
         users = data.rows["auth.users"]
         record_month(connection, UUID(str(users[0]["id"])) if users else None)
         monthly_usage.run(connection, Task(TODAY, rate_file.parse(CARD, "test")))
-        known = snapshots(connection)
+        known = storage_known(connection).by_user
         last = date(TODAY.year, TODAY.month, 31)
         source, card = read_source(connection), rates_from_yaml(CARD)
         assert differences(stored_days(connection), usage.usage_daily(source, card, FIRST, last, known)) == []

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from importlib import import_module
 from types import SimpleNamespace
 
 import psycopg
@@ -19,6 +20,7 @@ from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, 
 from avatarlab_cli.main import Terminated
 from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import rates
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.timeframe import Window
 from jobs import runner
 from jobs.registry import BY_NAME, Job
@@ -257,7 +259,7 @@ def test_a_dry_run_shows_changes_and_keeps_none(demo_conninfo: str, job: Job) ->
     assert (record["status"], record["is_dry_run"]) == ("succeeded", True)
 
     execute(Database(demo_conninfo), job, order())
-    table = f"public.{job.name.replace('-', '_')}"
+    table = qualified(import_module(job.module).TARGET)
     after = contents(demo_conninfo)[table]
     kinds = Counter(row["change"] for row in seen)
     assert kinds["insert"] + kinds["update"] == len(set(after) - set(before[table])) > 0

@@ -1,7 +1,7 @@
 """What the statistics job must store for one day of the whole platform."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -68,8 +68,12 @@ def platform_statistics(
     snapshots: Snapshots,
     kinds: KindSnapshots,
     prices: Sequence[Price],
+    interpolated: Collection[date] = (),
 ) -> dict[str, Any]:
-    """Return every column of the day's row, times of writing aside."""
+    """Return every column of the day's row, times of writing aside.
+
+    `interpolated` are those days of the snapshots that nobody saw.
+    """
     cells = daily_figures(source, card, day - timedelta(days=29), day, snapshots)
     of_day = {owner: figures for (owner, cell_day), figures in cells.items() if cell_day == day}
     total = total_of(of_day.values())
@@ -79,6 +83,7 @@ def platform_statistics(
         **_avatars(source, day),
         **_today(total, available(source)),
         **_storage(day, snapshots, kinds),
+        "is_storage_interpolated": day in interpolated if day in snapshots else None,
         **_costs(total, available(source), has_storage=day in snapshots),
         **_revenue(source, prices, day),
         **_movements(source, prices, day),

@@ -1,7 +1,7 @@
 """What the usage job must store: each user's figures by day and by month."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -31,7 +31,7 @@ NOT_NULL_COUNTERS = (
 DAY_COST_PLACES = 12
 """A day's cost is stored unrounded; the share of a month may have no end, so compare at this many decimals."""
 MONTH_COST_PLACES = 6
-DEFINITION_VERSION = 1
+DEFINITION_VERSION = 2
 
 
 @dataclass
@@ -166,8 +166,12 @@ def monthly_usage(
     today: date,
     *,
     snapshots: Snapshots,
+    interpolated: Collection[date] = (),
 ) -> dict[tuple[UUID, date], dict[str, Any]]:
-    """Return the row of every user and month that has one; months are named by their first day."""
+    """Return the row of every user and month that has one; months are named by their first day.
+
+    `interpolated` are those days of the snapshots that nobody saw.
+    """
     months = [day for day in days_between(month_of(first_month), last_month) if day.day == 1]
     totals: Cells = {}
     days = daily_figures(source, card, months[0], last_day(last_month), snapshots)
@@ -177,7 +181,7 @@ def monthly_usage(
     rows = {}
     for user, month in itertools.product(source.accounts(), months):
         figures = totals.get((user, month), Figures())
-        row = _month_row(figures, can_have, _stored(user, month, today, snapshots))
+        row = _month_row(figures, can_have, _stored(user, month, today, snapshots, interpolated))
         row |= _judged(limits, user, row, is_current=month == month_of(today))
         if figures.metrics or row["exceeded_limits"]:
             rows[user, month] = row
@@ -191,15 +195,19 @@ class _Stored:
     at_end: int | None
     byte_days: int | None
     unknown_days: int
+    guessed_days: int | None
 
 
-def _stored(user: UUID, month: date, today: date, snapshots: Snapshots) -> _Stored:
+def _stored(
+    user: UUID, month: date, today: date, snapshots: Snapshots, interpolated: Collection[date]
+) -> _Stored:
     days = days_between(month, min(last_day(month), today))
     known = [snapshots[day].get(user, 0) for day in days if day in snapshots]
     return _Stored(
         at_end=known[-1] if days[-1] in snapshots else None,
         byte_days=sum(known) if len(known) == len(days) else None,
         unknown_days=len(days) - len(known),
+        guessed_days=sum(day in interpolated for day in days) if known else None,
     )
 
 
@@ -212,6 +220,7 @@ def _month_row(figures: Figures, can_have: Available, stored: _Stored) -> dict[s
         **_counters(figures, can_have),
         "storage_bytes": stored.at_end,
         "storage_byte_days": stored.byte_days,
+        "storage_days_interpolated": stored.guessed_days,
         **{f"{kind}_cost": cost for kind, cost in costs.items()},
         "total_cost": sum(known, Decimal(0)) if known else None,
         "unpriced": {**figures.unpriced, **missed},
