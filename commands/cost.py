@@ -1,14 +1,14 @@
 """avatarlab cost: what usage costs, what that is made of, and what it will come to."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avatarlab_cli.cli import App, current
+from avatarlab_cli.cli import App, OneActCommand, current
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
-from commands import cost_rates, options
+from commands import cost_budget, cost_rates, options
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from avatarlab_cli.report import Report
+    from avatarlab_cli.rollup.rates import RateCard
 
 app = App()
+app.add_typer(cost_budget.app, name="budget")
 app.add_typer(cost_rates.app, name="rates")
 First = Annotated[
     str | None,
@@ -226,6 +228,66 @@ def margin(
 
     when = months(context, month, None, None).first
     show(context, lambda connection: cost_margin.margin(connection, when, by))
+
+
+@app.act(of=OneActCommand)
+def reprice(
+    context: typer.Context,
+    month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Which month, UTC.")],
+) -> None:
+    """Price a month by the rate card in force, and show the difference kind by kind.
+
+    An open month is recomputed by the job monthly-usage, which prices it so on every run anyway. A closed month keeps
+    its figures; the differences are recorded as adjustments, which `audit undo` takes back.
+
+    \b
+    Examples:
+      avatarlab cost reprice --month 2026-03 --dry-run
+      AVATARLAB_RATES_FILE=rates.yaml avatarlab cost reprice --month 2026-03 --reason "New contract"
+    """
+    from avatarlab_cli.queries import periods
+    from avatarlab_cli.rollup import rates
+
+    invocation = current(context)
+    when = parse_month(month)
+    card = rates.load(invocation.settings.get("rates_file"))
+    with invocation.reading() as connection:
+        is_closed = periods.is_closed(connection, when)
+    if is_closed:
+        from avatarlab_cli.actions.reprice import Reprice
+        from avatarlab_cli.perform import perform
+
+        perform(context, Reprice(card.as_dict()), [f"{when:%Y-%m}"])
+    else:
+        _recompute(context, when, card)
+
+
+def _recompute(context: typer.Context, month: date, card: "RateCard") -> None:
+    """Show what an open month costs by the card, and let the job set it, unless that is not wanted."""
+    from avatarlab_cli.queries import cost_reprice
+    from avatarlab_cli.show import demand_options, show, show_rows
+    from jobs.registry import BY_NAME
+    from jobs.runner import Order, execute
+
+    invocation = current(context)
+    if invocation.flags.get("plan"):
+        raise UsageError(
+            f"{month:%Y-%m} is open, and a plan is for closed months", hint="--dry-run shows the difference"
+        )
+
+    def build(connection: "sa.Connection") -> "Report":
+        return cost_reprice.difference(connection, month, card, is_closed=False)
+
+    if invocation.flags.get("dry_run"):
+        show(context, build)
+        invocation.environment.say("nothing was changed")
+        return
+    demand_options(context, cost_reprice.COLUMNS)
+    with invocation.reading() as connection:
+        rows = connection.execute(build(connection).select).mappings().all()
+    done = execute(invocation.job_database, BY_NAME["monthly-usage"], Order(card, month_window(month)))
+    show_rows(context, cost_reprice.COLUMNS, [dict(row) for row in rows])
+    invocation.environment.say(f"{month:%Y-%m} is priced by rate card {card.version} now (run {done.run_id})")
 
 
 def _number(option: str, text: str) -> "Decimal":

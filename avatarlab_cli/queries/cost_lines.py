@@ -26,7 +26,8 @@ class Lines:
     """What is asked of the source rows.
 
     Only those of one `user`, UNATTRIBUTED for nobody's, if one is given; `is_by_row` gives each row a line of its own.
-    With a `card` all is priced by that instead of the card each month was computed with.
+    With a `card` all is priced by that instead of the card each month was computed with. Where one statement has the
+    lines twice, a `label` tells the two apart.
     """
 
     live: LiveSchema
@@ -34,6 +35,7 @@ class Lines:
     user: UUID | None = None
     is_by_row: bool = False
     card: RateCard | None = None
+    label: str = ""
 
     def select(self, months: Sequence[Month]) -> sa.CompoundSelect[Any] | None:
         """Return the lines of these months; None where this database has no source of any.
@@ -58,12 +60,12 @@ class Lines:
 
     def _of_span(self, version: str, window: Window, number: int) -> Iterator[sa.Select[Any]]:
         select = rates.stored(version) if self.card is None else rates.unstored(self.card)
-        card = select.cte(f"rates_{number}")
+        card = select.cte(f"rates_{self.label}{number}")
         for source, metrics in self.available.measured:
             if source.priced is not None and source.priced.kind in self.available.priced:
                 by = self._columns(source, source.priced)
                 owned = owned_rows(
-                    source, metrics, Extract(window, self.user, f"_{number}", by), source.priced
+                    source, metrics, Extract(window, self.user, f"_{self.label}{number}", by), source.priced
                 )
                 yield self._line(source.priced, priced_rows(source.priced, owned, card, tuple(by), _OF_RATE))
 

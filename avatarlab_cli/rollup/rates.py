@@ -100,8 +100,11 @@ class RateCard:
 
     def as_json(self) -> str:
         """Return the card as the database keeps it."""
-        rates = [rate.as_dict() for rate in self.ordered()]
-        return json.dumps({"currency": self.currency, "rates": rates}, sort_keys=True)
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the card as plain values, which `from_dict` reads."""
+        return {"currency": self.currency, "rates": [rate.as_dict() for rate in self.ordered()]}
 
     def ordered(self) -> list[Rate]:
         """Return the rates by what they price, each subject's in the order of their days."""

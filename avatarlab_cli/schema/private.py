@@ -119,6 +119,7 @@ period_close = sa.Table(
     sa.Column("reopened_at", TIME),
     sa.Column("reopened_by", sa.Text),
     sa.Column("reopen_reason", sa.Text),
+    sa.Column("id", sa.Uuid, nullable=False, unique=True, server_default=sa.text("gen_random_uuid()")),
     schema=SCHEMA,
 )
 
