@@ -48,9 +48,8 @@ def difference(connection: sa.Connection, month: date, card: RateCard, *, is_clo
     )
 
 
-_NOTHING: sa.Select[Any] = sa.select(
-    *(sa.cast(sa.null(), sa.Text).label(column.name) for column in COLUMNS)
-).where(sa.false())
+_UNKNOWN: list[Expression] = [sa.cast(sa.null(), sa.Text).label(column.name) for column in COLUMNS]
+_NOTHING = sa.select(*_UNKNOWN).where(sa.false())
 
 
 def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_closed: bool) -> sa.Subquery:
