@@ -83,7 +83,7 @@ def month(context: typer.Context, month: options.Month = None) -> None:
     from avatarlab_cli.show import show
 
     when = _month(context, month)
-    show(context, lambda _: usage.month(when))
+    show(context, lambda connection: usage.month(connection, when))
 
 
 def _month(context: typer.Context, text: str | None) -> date:

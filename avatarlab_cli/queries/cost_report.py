@@ -1,6 +1,7 @@
 """What usage cost, divided as asked: by month, kind, provider, model, user and tier."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -68,8 +69,13 @@ def report(connection: sa.Connection, window: Window, by: Sequence[str]) -> Repo
         tuple(_columns(by, is_by_rows=is_by_rows)),
         sort="month,-cost" if "month" in by else "-cost",
         notes=incomplete_notes(connection, months),
-        empty=NEVER.format(window),
+        empty=NEVER.format(_named(window)),
     )
+
+
+def _named(window: Window) -> str:
+    first, last = f"{window.first:%Y-%m}", f"{window.end - timedelta(days=1):%Y-%m}"
+    return first if first == last else f"{first} to {last}"
 
 
 def incomplete_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple[str, ...]:

@@ -86,6 +86,11 @@ def costs(months: Sequence[Month]) -> sa.Subquery:
     return sa.union_all(_of_users(known), _of_nobody(known), _of_platform(known)).subquery("costs")
 
 
+def of_nobody(months: Sequence[Month]) -> sa.CTE:
+    """Return of these what belongs to nobody."""
+    return _of_nobody(_values(months)).cte("costs_of_nobody")
+
+
 def _values(months: Sequence[Month]) -> sa.CTE:
     listed = sa.values(
         sa.column("month", sa.Date),
@@ -93,10 +98,13 @@ def _values(months: Sequence[Month]) -> sa.CTE:
         sa.column("is_storage_known", sa.Boolean),
         sa.column("is_database_known", sa.Boolean),
         name="listed",
-    ).data([(m.first, m.version, m.is_storage_known, m.is_database_known) for m in months])
-    return sa.select(*(sa.cast(column, column.type).label(column.name) for column in listed.c)).cte(
-        "computed_months"
+    ).data(
+        [(m.first, m.version, m.is_storage_known, m.is_database_known) for m in months]
+        # A VALUES needs a row; there is no such month.
+        or [(date.min, "", False, False)]
     )
+    columns = [sa.cast(column, column.type).label(column.name) for column in listed.c]
+    return sa.select(*columns).where(listed.c.version != "").cte("computed_months")
 
 
 def _each_kind(values: Sequence[tuple[str, Expression, Expression]]) -> sa.Values:
@@ -165,7 +173,14 @@ def _of_nobody(known: sa.CTE) -> sa.Select[Any]:
         ]
     )
     nobody = sa.cast(sa.null(), sa.Uuid).label("user_id")
-    columns = totals.c.month, sa.literal(NOBODY), nobody, each.c.kind, each.c.cost, each.c.is_incomplete
+    columns = (
+        totals.c.month,
+        sa.literal(NOBODY).label("owner"),
+        nobody,
+        each.c.kind,
+        each.c.cost,
+        each.c.is_incomplete,
+    )
     return sa.select(*columns).select_from(totals.join(each, sa.true()))
 
 

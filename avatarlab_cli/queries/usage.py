@@ -1,21 +1,24 @@
 """Reports on monthly_usage."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
+from avatarlab_cli.queries import costs
+from avatarlab_cli.queries.costs import Month
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.daily import COSTS
 from avatarlab_cli.rollup.limits import AVATAR_LIMIT
-from avatarlab_cli.rollup.metrics import METRICS, QUANTITIES, UNATTRIBUTED
+from avatarlab_cli.rollup.metrics import KINDS, METRICS, UNATTRIBUTED
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.private import usage_daily
 from avatarlab_cli.schema.supabase import users
+from avatarlab_cli.timeframe import month_window
 
 HELP = {
     "avatars_created": "avatars created, deleted ones included",
@@ -61,8 +64,9 @@ def help_of(measure: str) -> str:
     return HELP.get(measure) or f"estimated cost of {measure.removesuffix('_cost').replace('_', '-')}"
 
 
-def month(month: date) -> Report:
+def month(connection: sa.Connection, month: date) -> Report:
     """Report every user's figures of a month, and what belongs to nobody."""
+    found = costs.computed_months(connection, month_window(month))
     own = monthly_usage
     mine = sa.select(
         own.c.user_id,
@@ -75,7 +79,7 @@ def month(month: date) -> Report:
         own.c.storage_days_interpolated,
         own.c.computed_at,
     ).select_from(own.outerjoin(users, users.c.id == own.c.user_id))
-    rows = sa.union_all(mine.where(own.c.usage_month == month), _unattributed(month)).subquery("usage")
+    rows = sa.union_all(mine.where(own.c.usage_month == month), _unattributed(month, found)).subquery("usage")
     return Report(
         sa.select(rows),
         (
@@ -100,7 +104,7 @@ def month(month: date) -> Report:
     )
 
 
-def _unattributed(month: date) -> sa.Select[Any]:
+def _unattributed(month: date, found: Sequence[Month]) -> sa.Select[Any]:
     """Return one row of the month's figures that belong to nobody, none where there are none."""
     days = usage_daily
     last = (month + timedelta(days=32)).replace(day=1)
@@ -108,12 +112,14 @@ def _unattributed(month: date) -> sa.Select[Any]:
         name: sa.case((sa.func.count(days.c[name]) == sa.func.count(), sa.func.sum(days.c[name])))
         for name in METRICS
     }
-    values |= {f"{kind}_cost": _cost_of_nobody(kind) for kind in QUANTITIES}
-    values["total_cost"] = sum(
-        (sa.func.coalesce(values[f"{kind}_cost"], 0) for kind in QUANTITIES), sa.literal(0)
-    )
     end = sa.func.least(last - timedelta(days=1), sa.func.current_date())
     values["storage_bytes"] = sa.func.max(days.c.storage_bytes).filter(days.c.day == end)
+    paid = costs.of_nobody(found)
+    for kind in KINDS:
+        of_kind = sa.select(paid.c.cost).where(paid.c.kind == kind)
+        values[f"{kind}_cost"] = of_kind.scalar_subquery()
+    values["total_cost"] = sa.select(sa.func.sum(paid.c.cost)).scalar_subquery()
+    is_incomplete = sa.select(sa.func.bool_or(paid.c.is_incomplete)).scalar_subquery()
     totals = [
         sa.cast(values.get(name, sa.null()), monthly_usage.c[name].type).label(name) for name in MEASURES
     ]
@@ -122,7 +128,7 @@ def _unattributed(month: date) -> sa.Select[Any]:
             sa.cast(sa.null(), sa.Uuid).label("user_id"),
             sa.literal(NOBODY).label("email"),
             *totals,
-            sa.cast(sa.null(), sa.Boolean).label("is_cost_incomplete"),
+            is_incomplete,
             sa.cast(sa.null(), sa.Boolean),
             sa.cast(sa.null(), monthly_usage.c.exceeded_limits.type),
             sa.cast(sa.null(), monthly_usage.c.unpriced.type),
@@ -132,12 +138,6 @@ def _unattributed(month: date) -> sa.Select[Any]:
         .where(days.c.user_id == UNATTRIBUTED, days.c.day >= month, days.c.day < last)
         .having(sa.func.count() > 0)
     )
-
-
-def _cost_of_nobody(kind: str) -> sa.ColumnElement[Any]:
-    """Return a kind's priced part; without one, 0 where nothing was used, else NULL."""
-    used = sum((sa.func.sum(usage_daily.c[metric]) for metric in QUANTITIES[kind]), sa.literal(0))
-    return sa.func.coalesce(sa.func.sum(usage_daily.c[f"{kind}_cost"]), sa.case((used == 0, 0)))
 
 
 def top(month: date, measure: str) -> Report:
