@@ -39,6 +39,8 @@ demo: install  ## Load an invented platform into a PostgreSQL of its own and com
 	  '  $(AVATARLAB) user list --sort -total_cost --limit 10' \
 	  '  $(AVATARLAB) user show admin@example.com' \
 	  '  $(AVATARLAB) tier check --limit 10' \
+	  '  $(AVATARLAB) cost report --by kind,provider' \
+	  '  $(AVATARLAB) cost forecast' \
 	  '  $(AVATARLAB) audit list' \
 	  '  $(AVATARLAB) db tables' \
 	  '  $(AVATARLAB) db stop'
