@@ -1,20 +1,19 @@
 """What a closed month would have cost by another rate card, kept beside its figures."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from avatarlab_cli.actions.act import Act, Refusal, Run, Touched
 from avatarlab_cli.queries import costs
 from avatarlab_cli.queries.cost_reprice import repriced
 from avatarlab_cli.queries.periods import PERIOD
+from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.rates import RateCard
-from avatarlab_cli.schema.private import rate_card, usage_adjustment
+from avatarlab_cli.schema.private import usage_adjustment
 from avatarlab_cli.timeframe import month_window
 
 _MONTH = "(SELECT p.month FROM avatarlab_admin.period_close p WHERE p.id = t.id)"
@@ -54,8 +53,7 @@ class Reprice(Act):
         if not found:
             return
         card = self._card
-        kept = {"version": card.version, "currency": card.currency, "card": json.loads(card.as_json())}
-        run.connection.execute(insert(rate_card).values(kept).on_conflict_do_nothing())
+        rates.keep(run.connection, card)
         each = repriced(run.connection, found[0], card, is_closed=True)
         adjusted = sa.select(
             sa.literal(month, sa.Date),

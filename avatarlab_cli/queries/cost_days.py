@@ -75,10 +75,7 @@ def _database(window: Window, version: str) -> sa.Select[Any]:
         .group_by(own.c.day)
         .subquery("sizes")
     )
-    applies = sa.and_(
-        rate.c.kind == DATABASE, rate.c.valid_from <= sizes.c.day, rate.c.valid_until > sizes.c.day
-    )
     cost = storage_cost(sizes.c.day, sizes.c.bytes, rate.c.price)
     return sa.select(sa.literal(DATABASE), sizes.c.day, cost, sa.false()).select_from(
-        sizes.outerjoin(rate, applies)
+        sizes.outerjoin(rate, rates.in_force(rate, DATABASE, sizes.c.day))
     )

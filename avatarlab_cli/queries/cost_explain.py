@@ -126,9 +126,6 @@ def _stored_bytes(user: UserName, month: Month) -> sa.Select[Any]:
         .having(sa.func.sum(own.c.bytes) > 0)
         .subquery("days")
     )
-    applies = sa.and_(
-        rate.c.kind == _STORAGE, rate.c.valid_from <= days.c.day, rate.c.valid_until > days.c.day
-    )
     amount = storage_cost(days.c.day, days.c.bytes, rate.c.price)
     return sa.select(
         sa.cast(sa.null(), sa.Uuid).label("row_id"),
@@ -140,7 +137,7 @@ def _stored_bytes(user: UserName, month: Month) -> sa.Select[Any]:
         rate.c.list_price.label("rate"),
         rate.c.valid_from.label("rate_from"),
         (amount if month.is_storage_known else sa.cast(sa.null(), sa.Numeric)).label("amount"),
-    ).select_from(days.outerjoin(rate, applies))
+    ).select_from(days.outerjoin(rate, rates.in_force(rate, _STORAGE, days.c.day)))
 
 
 def _rest(lines: sa.CTE, stored: sa.CTE, *, is_by_row: bool) -> sa.Select[Any]:

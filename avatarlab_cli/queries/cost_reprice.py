@@ -135,13 +135,10 @@ def _priced(connection: sa.Connection, month: Month, label: str, card: RateCard 
 def _storage(month: Month, card: RateCard | None) -> sa.Select[Any]:
     own, window = storage_daily, month_window(month.first)
     rate = (rates.stored(month.version) if card is None else rates.unstored(card)).subquery()
-    applies = sa.and_(
-        rate.c.kind == "storage", rate.c.valid_from <= own.c.day, rate.c.valid_until > own.c.day
-    )
     amount: Expression = storage_cost(own.c.day, own.c.bytes, rate.c.price)
     return (
         sa.select(own.c.user_id, sa.literal("storage").label("kind"), amount.label("amount"))
-        .select_from(own.outerjoin(rate, applies))
+        .select_from(own.outerjoin(rate, rates.in_force(rate, "storage", own.c.day)))
         .where(own.c.day >= window.first, own.c.day < window.end, own.c.bytes > 0)
         .where(sa.true() if month.is_storage_known else sa.false())
     )

@@ -203,12 +203,7 @@ def _of_platform(known: sa.CTE) -> sa.Select[Any]:
         .group_by(database_daily.c.day)
         .subquery("sizes")
     )
-    applies = sa.and_(
-        rate.c.version == known.c.version,
-        rate.c.kind == DATABASE,
-        rate.c.valid_from <= sizes.c.day,
-        rate.c.valid_until > sizes.c.day,
-    )
+    applies = sa.and_(rate.c.version == known.c.version, rates.in_force(rate, DATABASE, sizes.c.day))
     joined = known.outerjoin(sizes, month_of(sizes.c.day) == known.c.month).outerjoin(rate, applies)
     amount = sa.func.sum(storage_cost(sizes.c.day, sizes.c.bytes, rate.c.price))
     is_whole = sa.and_(known.c.is_database_known, sa.func.count(rate.c.price) == sa.func.count())

@@ -18,6 +18,7 @@ from avatarlab_cli.rollup.metrics import (
     Source,
 )
 from avatarlab_cli.rollup.pricing import Extract, owned_rows, priced_rows
+from avatarlab_cli.rollup.rates import in_force
 from avatarlab_cli.schema.private import storage_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
@@ -152,9 +153,7 @@ def _storage_parts(window: Window, rates: sa.Table) -> list[sa.Select[Any]]:
 
 
 def _storage_price(day: Expression, rates: sa.Table) -> sa.ScalarSelect[Any]:
-    is_storage = sa.and_(rates.c.kind == "storage", rates.c.key == "storage", rates.c.unit == "GB-month")
-    in_force = sa.and_(rates.c.valid_from <= day, rates.c.valid_until > day)
-    return sa.select(rates.c.price).where(is_storage, in_force).scalar_subquery()
+    return sa.select(rates.c.price).where(in_force(rates, "storage", day)).scalar_subquery()
 
 
 def _storage_cost(everything: sa.Subquery, rates: sa.Table) -> Expression:

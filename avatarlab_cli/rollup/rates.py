@@ -128,9 +128,14 @@ def load(path: str | None = None) -> RateCard:
 
 def collect(connection: sa.Connection, card: RateCard) -> sa.Table:
     """Keep the card under its version, and create the temporary table rates_fresh of its rates, as `stored` gives them."""
-    row = {"version": card.version, "currency": card.currency, "card": json.loads(card.as_json())}
-    connection.execute(insert(rate_card).values(row).on_conflict_do_nothing())
+    keep(connection, card)
     return fresh.temporary(connection, "rates_fresh", stored(card.version))
+
+
+def keep(connection: sa.Connection, card: RateCard) -> None:
+    """Keep the card under its version: what was computed with it can be explained for ever."""
+    row = {"version": card.version, "currency": card.currency, "card": card.as_dict()}
+    connection.execute(insert(rate_card).values(row).on_conflict_do_nothing())
 
 
 def stored(version: str | None = None) -> sa.Select[Any]:
@@ -188,6 +193,12 @@ _ENTRY = (
     sa.column("from", sa.Date),
     sa.column("until", sa.Date),
 )
+
+
+def in_force(rate: sa.FromClause, kind: str, day: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of the rates prices what the platform pays for, storage or database, on a day."""
+    is_of = sa.and_(rate.c.kind == kind, rate.c.key == FIXED_KEYS[kind], rate.c.unit == "GB-month")
+    return sa.and_(is_of, rate.c.valid_from <= day, rate.c.valid_until > day)
 
 
 # The SQL condition that the temporary table's row r prices storage on the day of d.
