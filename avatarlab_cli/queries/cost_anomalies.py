@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries import cost_days, costs
 from avatarlab_cli.queries.costs import PLACES
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.daily import COSTS
-from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.rollup.metrics import QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import Window, next_month
 
@@ -21,11 +20,13 @@ FEWEST_DAYS = 7
 # as a share of the median: somebody who spends the same each day would else be an anomaly for a cent more.
 _NORMAL, _LEAST_SHARE = "1.4826", "0.1"
 
+# What lies in storage costs a little each day, and would make every other day's spending an anomaly.
+_SPENT = " + ".join(f"coalesce({{row}}.{kind}_cost, 0)" for kind in QUANTITIES)
 # A kind has a history of days, those without any of it included; a user one of the days on which there was something.
 _ANOMALIES = f"""
     WITH spent AS (
         SELECT 'user' AS subject, d.user_id, NULL::text AS kind, d.day,
-               {" + ".join(f"coalesce(d.{cost}, 0)" for cost in COSTS)} AS cost
+               {_SPENT.format(row="d")} AS cost
         FROM avatarlab_admin.usage_daily d
         WHERE d.user_id <> :nobody AND d.day >= :back AND d.day < :end
         UNION ALL
@@ -64,10 +65,10 @@ _UNJUDGED = f"""
     SELECT count(DISTINCT d.user_id)
     FROM avatarlab_admin.usage_daily d
     WHERE d.user_id <> :nobody AND d.day >= :first AND d.day < :end
-      AND {" + ".join(f"coalesce(d.{cost}, 0)" for cost in COSTS)} >= :least
+      AND {_SPENT.format(row="d")} >= :least
       AND (SELECT count(*) FROM avatarlab_admin.usage_daily h
            WHERE h.user_id = d.user_id AND h.day < d.day AND h.day >= d.day - {HISTORY_DAYS}
-             AND {" + ".join(f"coalesce(h.{cost}, 0)" for cost in COSTS)} > 0) < {FEWEST_DAYS}
+             AND {_SPENT.format(row="h")} > 0) < {FEWEST_DAYS}
 """
 
 
@@ -146,4 +147,5 @@ def anomalies(connection: sa.Connection, window: Window, bounds: Bounds) -> Repo
 def _unjudged_notes(users_without: int) -> tuple[str, ...]:
     if not users_without:
         return ()
-    return (f"not judged, with less than {FEWEST_DAYS} days of history: {users_without} users",)
+    whom = "1 user" if users_without == 1 else f"{users_without} users"
+    return (f"not judged, with less than {FEWEST_DAYS} days of history: {whom}",)
