@@ -83,9 +83,9 @@ class Bounds:
 def anomalies(connection: sa.Connection, window: Window, bounds: Bounds) -> Report:
     """Report the users and kinds whose cost on a day of the window is far outside the 90 days before.
 
-    It is beyond all of these days, and so many deviations from their median. A user is judged by the days with any cost, a kind by all days; either needs seven of them. The measure is the
-    median, and the median deviation from it, which a few odd days do not move. Kinds that cost far less than
-    usual are found too.
+    It is beyond all of these days, and so many deviations from their median. A user is judged by what they spend at
+    providers, on days with any of it; a kind by all days. Either needs seven. A few odd days do not move the median,
+    nor the median deviation from it. Kinds that cost far less than usual are found too.
     """
     back = window.first - timedelta(days=HISTORY_DAYS)
     bound = {
