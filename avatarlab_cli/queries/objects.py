@@ -15,7 +15,7 @@ from avatarlab_cli.schema.supabase import objects
 def is_stored_here(live: LiveSchema) -> bool:
     """Tell whether this login sees the buckets' objects, all of them."""
     found = live.relation(STORAGE)
-    return live.has(STORAGE, "id", "bucket_id", "name", "metadata") and bool(
+    return live.has(STORAGE, "id", "bucket_id", "name", "metadata", "created_at") and bool(
         found and found.is_readable and not found.is_filtered
     )
 

@@ -182,7 +182,7 @@ def names(namings: Iterable[Naming], *, owners: Sequence[UUID] | None = None) ->
     `is_owner` tells whether the row makes the object its own; where no row of the column does, owner and since are NULL.
     """
     wanted = "true" if owners is None else "{owner} = ANY (CAST(:owners AS uuid[]))"
-    each = "UNION ALL".join(_names_of(naming, wanted) for naming in namings)
+    each = "UNION ALL".join(_named_by(naming, wanted) for naming in namings)
     text = sa.text(_READ.format(each=each, decoded=_DECODED))
     bound = text if owners is None else text.bindparams(owners=list(owners))
     return bound.columns(*_NAMES).subquery("each_name")
@@ -196,17 +196,17 @@ _NAMES = (
     sa.column("key", sa.Text),
 )
 _KEYS = """
-    SELECT '{bucket}', {column}, {owner}, {since}, {is_owner}
+    SELECT '{bucket}', {column}, {owner}, {since}, {is_owner}{row}
     FROM {table} WHERE {wanted}
 """
 # OFFSET 0 leaves out nothing: without it PostgreSQL would compute each part anew wherever it is used.
 _URLS = """
     SELECT CASE WHEN place > 0 THEN '{bucket}' ELSE elsewhere[2] END,
            CASE WHEN place > 0 THEN substr(url, place + {length}) ELSE elsewhere[3] END,
-           owner, since, place > 0 AND {is_owner}
+           owner, since, place > 0 AND {is_owner}{told}
     FROM (SELECT *, CASE WHEN place = 0 THEN regexp_match(url, '/(public|sign|authenticated)/([^/?]+)/(.+)$') END AS elsewhere
           FROM (SELECT *, strpos(url, '/{bucket}/') AS place
-                FROM (SELECT substr({value}, 1, {longest}) AS url, {owner} AS owner, {since} AS since
+                FROM (SELECT substr({value}, 1, {longest}) AS url, {owner} AS owner, {since} AS since{row}
                       FROM {source} WHERE {wanted} AND {value} IS NOT NULL OFFSET 0) AS beginning
                 WHERE url NOT LIKE 'data:%' OFFSET 0) AS placed OFFSET 0) AS address
 """
@@ -231,7 +231,33 @@ _DECODED = f"""CASE WHEN plain ~* '{_DECODABLE}' THEN convert_from(convert_to(CA
                    '%([0-9a-fA-F]{{2}})', '\\\\u00\\1', 'g') AS jsonb) #>> '{{}}', 'LATIN1'), 'UTF8') END"""
 
 
-def _names_of(naming: Naming, wanted: str) -> str:
+# Which row it is that names an object.
+_TOLD = ("table_name", "column_name", "row_id")
+_MISSING = """
+    SELECT table_name, column_name, row_id, bucket, coalesce(decoded, plain) AS key, owner, since
+    FROM (SELECT *, {decoded} AS decoded
+          FROM (SELECT *, split_part(rest, '?', 1) AS plain
+                FROM ({each}) AS named (bucket, rest, owner, since, is_owner, {told}) WHERE rest <> '') AS named
+         ) AS named
+    WHERE NOT EXISTS (SELECT FROM storage.objects AS o WHERE o.bucket_id = named.bucket AND o.name = plain)
+      AND NOT ((strpos(rest, '%') > 0 OR strpos(rest, '?') > 0) AND EXISTS (
+          SELECT FROM storage.objects AS o WHERE o.bucket_id = named.bucket AND o.name IN (rest, decoded)))
+"""
+
+
+def missing(namings: Iterable[Naming]) -> sa.Subquery:
+    """Return the rows that name an object which is not there: table_name, column_name, row_id, bucket, key, owner, since.
+
+    Also those that name one in a bucket which never was.
+    """
+    each = "UNION ALL".join(_named_by(naming, "true", tells_row=True) for naming in namings)
+    text = sa.text(_MISSING.format(each=each, decoded=_DECODED, told=", ".join(_TOLD)))
+    told = (sa.column("table_name", sa.Text), sa.column("column_name", sa.Text), sa.column("row_id", sa.Uuid))
+    bucket, owner, since, _, key = _NAMES
+    return text.columns(*told, bucket, key, owner, since).subquery("missing")
+
+
+def _named_by(naming: Naming, wanted: str, *, tells_row: bool = False) -> str:
     """Write the SELECT of what the rows of one column name; `wanted` is a condition on {owner}."""
     columns = naming.table.c
     own = {
@@ -241,8 +267,14 @@ def _names_of(naming: Naming, wanted: str) -> str:
         "since": naming.since or "CAST(NULL AS timestamptz)",
         "is_owner": "true" if naming.owner else "false",
         "bucket": naming.bucket,
+        "row": "",
+        "told": "",
     }
     table, column = qualified(naming.table), f"{naming.table.name}.{naming.column.name}"
+    if tells_row:
+        values = (f"'{naming.table.name}'", f"'{naming.column.name}'", f"{naming.table.name}.id")
+        pairs = (f", {value} AS {name}" for value, name in zip(values, _TOLD, strict=True))
+        own |= {"row": "".join(pairs), "told": "".join(f", {name}" for name in _TOLD)}
     wanted = wanted.format(**own)
     if not naming.is_url:
         return _KEYS.format(**own, table=table, column=column, wanted=wanted)
