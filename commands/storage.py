@@ -22,7 +22,7 @@ Days = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help=
 
 @app.callback()
 def storage() -> None:
-    """Where the bytes are: kinds, users, buckets, tables; orphans and what is missing.
+    """Where the bytes are: kinds, users, buckets, tables, orphans.
 
     Sizes are those the buckets tell now. Without rights on them the sizes in the tables serve, as far as they go.
     """

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries.storage_ledger import KINDS_IN_TABLES, Stored, known_sum, unsized
 from avatarlab_cli.queries.storage_tables import bytes_of_area
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.ledger import KINDS, Naming, described, is_named, kind_of
+from avatarlab_cli.rollup.ledger import KINDS, Naming, each_object, is_named, kind_of
 from avatarlab_cli.schema.supabase import buckets as bucket_table
 from avatarlab_cli.schema.training import AREA as TRAINING
 
@@ -64,12 +64,12 @@ def summary(connection: sa.Connection) -> Report:
             Column("share", Kind.PERCENT, "of all bytes that are known"),
             Column("unsized_objects", Kind.INTEGER, "files of unknown size", wide=True, total=True),
             Column("coverage", Kind.PERCENT, "the share of the files whose size is known", null="-"),
-            Column("orphan_objects", Kind.INTEGER, "files that no row names", total=True),
+            Column("orphan_objects", Kind.INTEGER, "files that no row names", wide=True, total=True),
             Column("orphan_bytes", Kind.BYTES, "their bytes", total=True),
             Column("position", Kind.INTEGER, "the order of the kinds", wide=True),
         ),
         sort="position",
-        notes=(*stored.notes, _TRAINING_NOTE),
+        notes=(*stored.notes(connection), _TRAINING_NOTE),
     )
 
 
@@ -91,10 +91,7 @@ def _coverage(count: Expression, unsized_count: Expression) -> Expression:
 
 def _by_kind(stored: Stored) -> sa.Subquery:
     if stored.namings is not None:
-        each = by_bucket(stored.namings).subquery("by_bucket")
-        sums = (sa.cast(sa.func.sum(each.c[name]), sa.BigInteger).label(name) for name in _COUNTS)
-        kind = kind_of(each.c.bucket)
-        return sa.select(kind.label("kind"), *sums).group_by(kind).subquery("by_kind")
+        return _by("kind", stored.namings)
     each = stored.ledger()
     return (
         sa.select(
@@ -108,42 +105,59 @@ def _by_kind(stored: Stored) -> sa.Subquery:
     )
 
 
-def by_bucket(namings: Iterable[Naming]) -> sa.Select[Any]:
-    """Select each bucket that holds objects: bucket, objects, bytes, unsized and orphan figures, oldest, newest.
+def _by(group: str, namings: Iterable[Naming]) -> sa.Subquery:
+    """Return, by kind or by bucket, objects, bytes, unsized and orphan figures, oldest and newest of all objects.
 
     The orphans are counted apart, by an anti-join: for each object's owner nobody asks here.
     """
-    each = sa.select(*described()).subquery("each_object")
-    lost = sa.select(*described()).where(~is_named(namings)).subquery("each_orphan")
-    orphans = (
-        sa.select(lost.c.bucket, sa.func.count().label("objects"), known_sum(lost.c.bytes).label("bytes"))
-        .group_by(lost.c.bucket)
-        .subquery("orphans")
-    )
-    totals = (
+    each, lost = each_object(), each_object()
+    totals = _by_bucket(each).subquery("totals")
+    orphans = _by_bucket(lost).where(~is_named(namings, lost)).subquery("orphans")
+    sides = totals.outerjoin(orphans, orphans.c.bucket == totals.c.bucket)
+    key = totals.c.bucket if group == "bucket" else kind_of(totals.c.bucket)
+    return (
         sa.select(
-            each.c.bucket,
-            sa.func.count().label("objects"),
-            known_sum(each.c.bytes).label("bytes"),
-            unsized(each.c.bytes).label("unsized_objects"),
-            sa.func.min(each.c.created_at).label("oldest"),
-            sa.func.max(each.c.created_at).label("newest"),
+            key.label(group),
+            _whole(sa.func.sum(totals.c.objects)).label("objects"),
+            _known(totals).label("bytes"),
+            _whole(sa.func.sum(totals.c.objects - totals.c.sized)).label("unsized_objects"),
+            _whole(sa.func.coalesce(sa.func.sum(orphans.c.objects), 0)).label("orphan_objects"),
+            _known(orphans).label("orphan_bytes"),
+            sa.func.min(totals.c.oldest).label("oldest"),
+            sa.func.max(totals.c.newest).label("newest"),
         )
-        .group_by(each.c.bucket)
-        .subquery("totals")
+        .select_from(sides)
+        .group_by(key)
+        .subquery("found")
     )
+
+
+def _by_bucket(each: sa.Subquery) -> sa.Select[Any]:
     return sa.select(
-        totals,
-        sa.func.coalesce(orphans.c.objects, 0).label("orphan_objects"),
-        sa.case((orphans.c.bucket.is_(None), 0), else_=orphans.c.bytes).label("orphan_bytes"),
-    ).select_from(totals.outerjoin(orphans, orphans.c.bucket == totals.c.bucket))
+        each.c.bucket,
+        sa.func.count().label("objects"),
+        sa.func.count(each.c.bytes).label("sized"),
+        sa.func.sum(each.c.bytes).label("bytes"),
+        sa.func.min(each.c.created_at).label("oldest"),
+        sa.func.max(each.c.created_at).label("newest"),
+    ).group_by(each.c.bucket)
+
+
+def _known(sums: sa.Subquery) -> Expression:
+    """Return the bytes of several buckets as `known_sum` gives those of one."""
+    has_objects = sa.func.sum(sums.c.objects) > 0
+    return _whole(sa.case((has_objects, sa.func.sum(sums.c.bytes)), else_=0))
+
+
+def _whole(number: Expression) -> Expression:
+    return sa.cast(number, sa.BigInteger)
 
 
 def buckets(connection: sa.Connection) -> Report:
     """Report each bucket, empty ones too; raises NotFoundError or NotPermittedError without the objects."""
     stored = Stored.here(connection)
     live = stored.live
-    found = by_bucket(stored.demand_objects()).subquery("found")
+    found = _by("bucket", stored.demand_objects())
     is_listed = live.has("storage.buckets", "id", "public") and live.readable("storage.buckets")
     notes = () if is_listed else ("storage.buckets cannot be read here: empty buckets are not shown",)
     source: sa.FromClause = found
@@ -183,7 +197,7 @@ def buckets(connection: sa.Connection) -> Report:
             Column("newest", Kind.TIME, "and its latest", wide=True, null="-"),
         ),
         sort="bucket",
-        notes=(*stored.notes, *notes),
+        notes=(*stored.notes(connection), *notes),
     )
 
 

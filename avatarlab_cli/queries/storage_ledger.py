@@ -43,17 +43,19 @@ class Stored:
 
     live: LiveSchema
     namings: tuple[Naming, ...] | None
-    notes: tuple[str, ...]
 
     @classmethod
     def here(cls, connection: sa.Connection) -> "Stored":
         """Return it for this database and login; raises NotPermittedError where a table that names objects is closed."""
         live = probe(connection)
-        if not is_stored_here(live):
-            return cls(live, None, (_BY_TABLES,))
-        unsized = sa.select(sa.exists().where(described_bytes().is_(None)).select_from(objects))
-        notes = (_UNSIZED,) if connection.scalar(unsized) else ()
-        return cls(live, tuple(namings_in(live)), notes)
+        return cls(live, tuple(namings_in(live)) if is_stored_here(live) else None)
+
+    def notes(self, connection: sa.Connection) -> tuple[str, ...]:
+        """Return what is to be said of sums of bytes."""
+        if self.namings is None:
+            return (_BY_TABLES,)
+        has_unsized = sa.select(sa.exists().where(described_bytes().is_(None)).select_from(objects))
+        return (_UNSIZED,) if connection.scalar(has_unsized) else ()
 
     def ledger(self) -> sa.Subquery:
         """Return every file, with the columns of rollup.ledger; is_orphan and hash are NULL where the tables tell."""
@@ -127,7 +129,7 @@ def _in_tables(live: LiveSchema) -> sa.Select[Any]:
         sa.select(
             rows.c.bucket,
             rows.c.key,
-            sa.cast(owners, sa.ARRAY(sa.Uuid))[1].label("owner"),
+            sa.cast(owners, sa.ARRAY(sa.Uuid)).label("owners"),
             sa.func.max(rows.c.bytes).label("bytes"),
             sa.func.min(rows.c.since).label("created_at"),
         )
@@ -144,7 +146,7 @@ def _in_tables(live: LiveSchema) -> sa.Select[Any]:
         sa.cast(sa.null(), sa.Text).label("hash"),
         sa.cast(files.c.created_at, TIME).label("created_at"),
         sa.cast(sa.null(), sa.Boolean).label("is_orphan"),
-    ).select_from(files.outerjoin(users, users.c.id == files.c.owner))
+    ).select_from(files.outerjoin(users, users.c.id == files.c.owners[1]))
 
 
 def _rows(naming: Naming, size: str) -> sa.Select[Any]:

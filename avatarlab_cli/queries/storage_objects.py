@@ -8,7 +8,7 @@ from avatarlab_cli.queries.storage_ledger import Stored, demand_bucket, demand_k
 from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.daily import UNATTRIBUTED
-from avatarlab_cli.rollup.ledger import described, kind_of, ledger
+from avatarlab_cli.rollup.ledger import described, each_object, kind_of, ledger
 from avatarlab_cli.schema.supabase import objects, users
 
 Expression = sa.ColumnElement[Any]
@@ -47,7 +47,7 @@ def top(
         (*_OBJECT, Column("bytes", Kind.BYTES, "its size"), *_OWNED),
         sort="-bytes,bucket,key",
         notes=(
-            *(stored.notes if stored.namings is None else ()),
+            *(stored.notes(connection) if stored.namings is None else ()),
             *((f"left out, as their size is not known: {unknown:,}",) if unknown else ()),
         ),
         empty="There is nothing of known size.",
@@ -82,7 +82,7 @@ def _largest(stored: Stored, kind: str | None, bucket: str | None, rows: int) ->
 
 
 def _count_unsized(connection: sa.Connection, stored: Stored, kind: str | None, bucket: str | None) -> int:
-    each = stored.ledger() if stored.namings is None else sa.select(*described()).subquery("each_object")
+    each = stored.ledger() if stored.namings is None else each_object()
     count = sa.select(sa.func.count()).where(each.c.bytes.is_(None))
     if kind is not None:
         count = count.where(each.c.kind == kind)
@@ -154,7 +154,7 @@ def _copies(stored: Stored) -> sa.Subquery:
 
 
 def _not_compared(connection: sa.Connection) -> tuple[str, ...]:
-    each = sa.select(*described()).subquery("each_object")
+    each = each_object()
     unknown = sa.or_(each.c.hash.is_(None), each.c.bytes.is_(None))
     count = connection.scalar(sa.select(sa.func.count()).where(unknown)) or 0
     return (f"not compared, without a hash or a size: {count:,}",) if count else ()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries.storage_ledger import Stored, demand_bucket, known_sum, unsized
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup import ledger
-from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, described, is_named, path_owner
+from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, each_object, is_named, path_owner
 from avatarlab_cli.schema.base import TIME
 from avatarlab_cli.schema.supabase import buckets, objects, users
 
@@ -117,15 +117,15 @@ def _upload_notes(now: datetime, before: datetime | None) -> tuple[str, ...]:
 def _orphans(connection: sa.Connection, bucket: str | None, before: datetime | None) -> sa.Subquery:
     stored = Stored.here(connection)
     namings = stored.demand_objects()
-    wanted: list[Expression] = [~is_named(namings)]
+    wanted: list[Expression] = []
     if bucket is not None:
         demand_bucket(connection, stored.live, bucket)
         wanted.append(objects.c.bucket_id == bucket)
     if before is not None:
         wanted.append(objects.c.created_at < before)
-    return (
-        sa.select(*described(), path_owner(objects.c.name).label("owner")).where(*wanted).subquery("orphans")
-    )
+    each = each_object(*wanted)
+    owner = path_owner(each.c.key).label("owner")
+    return sa.select(each, owner).where(~is_named(namings, each)).subquery("orphans")
 
 
 def missing(connection: sa.Connection, *, bucket: str | None = None) -> Report:

@@ -14,31 +14,37 @@ from avatarlab_cli.schema.reference import platform_tables
 TOOLKIT, OTHER = "Toolkit", "other"
 # Sizes take a lock for a moment. Of what somebody is rewriting they would wait for it, so that stays unknown.
 _RELATIONS = sa.text("""
-    SELECT coalesce(CAST(:areas AS jsonb) ->> (schema || '.' || owner), CAST(:schemas AS jsonb) ->> schema, :other) AS area,
-           CASE WHEN is_catalogue THEN 'pg_catalog' WHEN schema = 'public' THEN owner ELSE schema || '.' || owner END
-               AS "table",
-           CASE WHEN is_catalogue THEN 'pg_catalog' WHEN type = 'toast' THEN 'toast of ' || owner ELSE name END AS name,
-           type,
-           CAST(sum(rows) FILTER (WHERE type = 'table' AND rows >= 0) AS bigint) AS rows,
+    SELECT area, "table", name, type, CAST(sum(rows) FILTER (WHERE type = 'table' AND rows >= 0) AS bigint) AS rows,
            CASE WHEN count(bytes) = count(*) THEN CAST(sum(bytes) AS bigint) END AS bytes
-    FROM (SELECT n.nspname AS schema, o.relname AS owner, c.relname AS name, c.reltuples AS rows,
-                 n.nspname IN ('pg_catalog', 'information_schema') AS is_catalogue,
-                 CASE WHEN c.relkind = 't' OR t.relkind = 't' THEN 'toast' WHEN c.relkind = 'i' THEN 'index'
-                      WHEN c.relkind = 'S' THEN 'sequence' ELSE 'table' END AS type,
-                 CASE WHEN NOT EXISTS (
-                     SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock'
-                     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                     AND l.pid <> pg_backend_pid()
-                 ) THEN (SELECT sum(pg_relation_size(c.oid, fork))
-                         FROM unnest(ARRAY['main', 'fsm', 'vm', 'init']) AS fork) END AS bytes
-          FROM pg_class c
-          LEFT JOIN pg_index i ON i.indexrelid = c.oid
-          LEFT JOIN pg_class t ON t.oid = i.indrelid
-          LEFT JOIN pg_class toasted ON toasted.reltoastrelid = CASE c.relkind WHEN 't' THEN c.oid ELSE i.indrelid END
-          JOIN pg_class o ON o.oid = coalesce(toasted.oid, t.oid, c.oid)
-          JOIN pg_namespace n ON n.oid = o.relnamespace
-          WHERE c.relkind IN ('r', 'm', 't', 'i', 'S') AND NOT c.relisshared) AS relation
-    GROUP BY 1, 2, 3, 4, is_catalogue, schema, owner
+    FROM (
+        SELECT coalesce(CAST(:areas AS jsonb) ->> (schema || '.' || owner), CAST(:schemas AS jsonb) ->> schema, :other)
+                   AS area,
+               CASE WHEN is_catalogue THEN 'pg_catalog' WHEN schema = 'public' THEN owner ELSE schema || '.' || owner END
+                   AS "table",
+               CASE WHEN is_catalogue THEN 'pg_catalog' WHEN type = 'toast' THEN 'toast of ' || owner ELSE name END
+                   AS name, type, rows, bytes
+        FROM (
+            SELECT n.nspname AS schema, o.relname AS owner, c.relname AS name, c.reltuples AS rows,
+                   n.nspname IN ('pg_catalog', 'information_schema') AS is_catalogue,
+                   CASE WHEN c.relkind = 't' OR t.relkind = 't' THEN 'toast' WHEN c.relkind = 'i' THEN 'index'
+                        WHEN c.relkind = 'S' THEN 'sequence' ELSE 'table' END AS type,
+                   CASE WHEN NOT EXISTS (
+                       SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock'
+                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                       AND l.pid <> pg_backend_pid()
+                   ) THEN (SELECT sum(pg_relation_size(c.oid, fork))
+                           FROM unnest(ARRAY['main', 'fsm', 'vm', 'init']) AS fork) END AS bytes
+            FROM pg_class c
+            LEFT JOIN pg_index i ON i.indexrelid = c.oid
+            LEFT JOIN pg_class t ON t.oid = i.indrelid
+            LEFT JOIN pg_class toasted
+                ON toasted.reltoastrelid = CASE c.relkind WHEN 't' THEN c.oid ELSE i.indrelid END
+            JOIN pg_class o ON o.oid = coalesce(toasted.oid, t.oid, c.oid)
+            JOIN pg_namespace n ON n.oid = o.relnamespace
+            WHERE c.relkind IN ('r', 'm', 't', 'i', 'S') AND NOT c.relisshared
+        ) AS relation
+    ) AS described
+    GROUP BY area, "table", name, type
 """)
 # Where no table is known by name, its schema tells whose it is.
 _SCHEMAS = {

@@ -68,7 +68,10 @@ def users(connection: sa.Connection, before: date) -> Report:
             Column("growth", Kind.BYTES, f"bytes more than at the end of {before}", total=True),
         ),
         sort="rank,email",
-        notes=(*stored.notes, *_growth_notes(connection, before, is_taken=is_taken, stored=stored)),
+        notes=(
+            *stored.notes(connection),
+            *_growth_notes(connection, before, is_taken=is_taken, stored=stored),
+        ),
         empty="Nothing is stored.",
     )
 
@@ -144,6 +147,6 @@ def user(connection: sa.Connection, who: UserName) -> Report:
             Column("newest", Kind.TIME, "and the latest", null="-"),
         ),
         sort="kind,bucket",
-        notes=() if is_told else stored.notes,
+        notes=() if is_told else stored.notes(connection),
         empty=f"{who.email or who.id} stores nothing.",
     )

@@ -141,14 +141,20 @@ def kind_of(bucket: Expression) -> Expression:
     return sa.case(KIND_OF_BUCKET, value=bucket, else_=OTHER)
 
 
-def is_named(namings: Iterable[Naming]) -> Expression:
-    """Return whether any row names the object of storage.objects that is looked at.
+def each_object(*wanted: Expression) -> sa.Subquery:
+    """Return what the rows of the objects that are `wanted` tell: id, and the columns of `described`."""
+    # Without the OFFSET a size would be read anew for each sum, and carried along with all of the metadata.
+    select = sa.select(supabase.objects.c.id, *described()).where(*wanted)
+    return select.offset(sa.literal_column("bigint '0'")).subquery("each_object")
+
+
+def is_named(namings: Iterable[Naming], each: sa.Subquery) -> Expression:
+    """Return whether any row names the one of `each_object` that is looked at.
 
     An anti-join on its negation costs a fraction of the ledger, which must find out the oldest row.
     """
-    each = names(namings)
-    same = sa.and_(each.c.key == supabase.objects.c.name, each.c.bucket == supabase.objects.c.bucket_id)
-    return sa.exists().where(same)
+    named = names(namings)
+    return sa.exists().where(named.c.key == each.c.key, named.c.bucket == each.c.bucket)
 
 
 def path_owner(name: Expression) -> Expression:
@@ -199,7 +205,8 @@ _KEYS = """
     SELECT '{bucket}', {column}, {owner}, {since}, {is_owner}{row}
     FROM {table} WHERE {wanted}
 """
-# OFFSET 0 leaves out nothing: without it PostgreSQL would compute each part anew wherever it is used.
+# OFFSET leaves out nothing: without it PostgreSQL would compute each part anew wherever it is used. Only where it is
+# written as a bigint does the planner see at once that it is 0, and reads in parallel.
 _URLS = """
     SELECT CASE WHEN place > 0 THEN '{bucket}' ELSE elsewhere[2] END,
            CASE WHEN place > 0 THEN substr(url, place + {length}) ELSE elsewhere[3] END,
@@ -207,8 +214,8 @@ _URLS = """
     FROM (SELECT *, CASE WHEN place = 0 THEN regexp_match(url, '/(public|sign|authenticated)/([^/?]+)/(.+)$') END AS elsewhere
           FROM (SELECT *, strpos(url, '/{bucket}/') AS place
                 FROM (SELECT substr({value}, 1, {longest}) AS url, {owner} AS owner, {since} AS since{row}
-                      FROM {source} WHERE {wanted} AND {value} IS NOT NULL OFFSET 0) AS beginning
-                WHERE url NOT LIKE 'data:%' OFFSET 0) AS placed OFFSET 0) AS address
+                      FROM {source} WHERE {wanted} AND {value} IS NOT NULL OFFSET bigint '0') AS beginning
+                WHERE url NOT LIKE 'data:%' OFFSET bigint '0') AS placed OFFSET bigint '0') AS address
 """
 # What stands behind the bucket may be the key as it is, up to a query, or percent-encoded.
 _READ = """

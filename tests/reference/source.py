@@ -28,7 +28,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("user_id", "created_at", "status", "provider", "model"),
         *("video_url", "thumbnail_url"),
     ),
-    "avatar_memories": ("user_id", "created_at", "image_url", "thumbnail_url"),
+    "avatar_memories": ("user_id", "created_at", "image_path", "image_url", "thumbnail_url"),
     "memory_images": ("user_id", "created_at", "image_path", "image_url", "thumbnail_url"),
     "avatar_knowledge_files": ("user_id", "uploaded_at", "file_path", "file_size", "link_url"),
     "avatar_training_data": ("user_id", "created_at"),

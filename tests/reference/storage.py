@@ -20,10 +20,13 @@ KIND_OF_BUCKET = {
     "generated-videos": "video",
 }
 OTHER = "other"
+BUCKETS = (*KIND_OF_BUCKET, "avatar-files")
+"""What the generator stores in; the last one is nobody's kind."""
 
 KEY_COLUMNS = (
     ("knowledge-base", "avatar_knowledge_files", "user_id", "uploaded_at", "file_path"),
     ("training-files", "avatar_training_files", "user_id", "uploaded_at", "file_path"),
+    ("avatar-memories", "avatar_memories", "user_id", "created_at", "image_path"),
     ("avatar-memories", "memory_images", "user_id", "created_at", "image_path"),
 )
 """Bucket, table, owner, time and the column that holds the object's key itself."""
@@ -193,6 +196,11 @@ def readings(text: str) -> set[str]:
     with suppress(UnicodeDecodeError):
         found.add(unquote_to_bytes(before).decode())
     return {key for key in found if key and "\0" not in key}
+
+
+def shown_key(keys: set[str]) -> str:
+    """Return the key a row means most likely: without a query, decoded if that can be."""
+    return min(keys, key=lambda key: (len(key.encode()), key))
 
 
 def _owners(source: Source) -> Mapping[tuple[str, str], tuple[datetime, UUID | None]]:
