@@ -39,6 +39,7 @@ demo: install  ## Load an invented platform into a PostgreSQL of its own and com
 	  '  $(AVATARLAB) user list --sort -total_cost --limit 10' \
 	  '  $(AVATARLAB) user show admin@example.com' \
 	  '  $(AVATARLAB) tier check --limit 10' \
+	  '  $(AVATARLAB) storage summary' \
 	  '  $(AVATARLAB) cost report --by kind,provider' \
 	  '  $(AVATARLAB) cost forecast' \
 	  '  $(AVATARLAB) audit list' \
@@ -75,6 +76,7 @@ bench: install  ## Measure speed and memory
 	$(BIN)/python -m benchmarks.aggregation
 	$(BIN)/python -m benchmarks.user_list
 	$(BIN)/python -m benchmarks.bulk
+	$(BIN)/python -m benchmarks.storage
 
 build: install  ## Build the wheel into dist
 	rm -rf dist

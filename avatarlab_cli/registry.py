@@ -14,6 +14,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     ),
     "apply": ("commands.apply", "Carry out a plan, except for what has changed since it was made."),
     "usage": ("commands.usage", "What users did, by user and month."),
+    "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),

@@ -10,8 +10,8 @@ from sqlalchemy.sql import visitors
 from avatarlab_cli.cli import current
 from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.output.selection import selected, sort_keys
-from avatarlab_cli.output.sink import demand_writable
-from avatarlab_cli.output.write import write, write_rows
+from avatarlab_cli.output.sink import demand_writable, is_terminal
+from avatarlab_cli.output.write import TERMINAL_LIMIT, write, write_rows
 from avatarlab_cli.report import Column, Report
 from avatarlab_cli.schema.live import demand_all_rows
 
@@ -26,6 +26,15 @@ def demand_options(context: typer.Context, columns: tuple[Column, ...]) -> None:
     sort_keys(columns, options.sort or "")
     if options.path is not None:
         demand_writable(Path(options.path))
+
+
+def rows_shown(context: typer.Context) -> int | None:
+    """Return up to which row a list will be shown, None for all."""
+    invocation = current(context)
+    given = invocation.output
+    if given.limit is None and (given.all or not is_terminal(given, invocation.environment)):
+        return None
+    return given.offset + (TERMINAL_LIMIT if given.limit is None else given.limit)
 
 
 Build = Callable[[sa.Connection], Report]

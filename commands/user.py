@@ -60,7 +60,7 @@ def list_users(
       avatarlab user list --status banned --csv --out banned.csv
     """
     from avatarlab_cli.queries import account_list
-    from avatarlab_cli.show import show
+    from avatarlab_cli.show import rows_shown, show
 
     invocation = current(context)
     now = invocation.clock()
@@ -75,7 +75,7 @@ def list_users(
         lacks_subscription=no_subscription,
     )
     when = _month(context, month)
-    sort, rows = invocation.output.sort, _rows(context)
+    sort, rows = invocation.output.sort, rows_shown(context)
     show(
         context,
         lambda connection: account_list.listing(connection, wanted, when, sort=sort, rows=rows),
@@ -183,18 +183,6 @@ def inactive(
 
 def _month(context: typer.Context, text: str | None) -> date:
     return current(context).clock().date().replace(day=1) if text is None else parse_month(text)
-
-
-def _rows(context: typer.Context) -> int | None:
-    """Return up to which row the list will be shown, None for all."""
-    from avatarlab_cli.output.sink import is_terminal
-    from avatarlab_cli.output.write import TERMINAL_LIMIT
-
-    invocation = current(context)
-    given = invocation.output
-    if given.limit is None and (given.all or not is_terminal(given, invocation.environment)):
-        return None
-    return given.offset + (TERMINAL_LIMIT if given.limit is None else given.limit)
 
 
 def _bytes(text: str) -> int:

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from avatarlab_cli.database import try_lock
 from avatarlab_cli.demo.install import holds_platform
 from avatarlab_cli.errors import BusyError, RefusedError
-from avatarlab_cli.rollup import LOCK, database_size, fresh, storage
+from avatarlab_cli.rollup import LOCK, database_size, fresh, ledger, storage
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
-from avatarlab_cli.schema import areas, supabase
+from avatarlab_cli.schema import areas
 from avatarlab_cli.schema.live import probe
 
 # So many days ago nobody looked, so that there is something to interpolate.
@@ -48,11 +48,10 @@ def write(connection: sa.Connection, days: int, today: date | None = None) -> di
 
 def _collect(connection: sa.Connection) -> None:
     """Create the temporary table `demo_arrivals`: what came on each day, by the cells of storage_daily."""
-    created = supabase.objects.c.created_at
-    ledger = storage.ledger(probe(connection), created)
-    day = sa.cast(sa.func.timezone("UTC", ledger.c[created.name]), sa.Date).label("day")
-    by = [day, ledger.c.user_id, ledger.c.kind, ledger.c.bucket]
-    fresh.temporary(connection, "demo_arrivals", sa.select(*by, *storage.figures(ledger)).group_by(*by))
+    each = ledger.ledger(ledger.namings_in(probe(connection))).subquery("ledger")
+    day = sa.cast(sa.func.timezone("UTC", each.c.created_at), sa.Date).label("day")
+    by = [day, each.c.user_id, each.c.kind, each.c.bucket]
+    fresh.temporary(connection, "demo_arrivals", sa.select(*by, *storage.figures(each)).group_by(*by))
 
 
 def _unseen(table: str) -> str:
@@ -72,7 +71,7 @@ _STORAGE = sa.text(f"""
     FROM days d JOIN demo_arrivals a ON a.day <= d.day
     GROUP BY d.day, a.user_id, a.kind, a.bucket
     UNION ALL
-    SELECT day, :nobody, '{storage.OTHER}', '', 0, 0, 0, 0, 0 FROM days
+    SELECT day, :nobody, '{ledger.OTHER}', '', 0, 0, 0, 0, 0 FROM days
     ON CONFLICT DO NOTHING
 """)
 # As if the tables had grown with the objects; what is no area's, PostgreSQL's own, was there from the start.

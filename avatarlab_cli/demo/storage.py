@@ -21,6 +21,10 @@ KINDS = {
 UNKNOWN_SIZE_SHARE = 0.02
 MISSING_SHARE = 0.015
 REMOVED_ACCOUNTS_PER_USER = 0.02
+UNHASHED_SHARE = 0.03
+REUPLOADED_SHARE = 0.04
+POPULAR_FILES = 12
+"""So many files of a bucket are uploaded again and again, by whoever likes them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def store(world: World, dice: Dice, file: File) -> str:
             owner_id=file.owner,
             created_at=file.created_at,
             updated_at=file.created_at,
-            metadata=_metadata(dice, file),
+            metadata=_metadata(world, dice, file),
         )
     return f"{PUBLIC_URL}/{file.bucket}/{file.name}"
 
@@ -81,10 +85,16 @@ def write_removed_accounts(world: World) -> None:
             store(world, dice, File(bucket, f"{owner}/{stamped(dice, time)}", time))
 
 
-def _metadata(dice: Dice, file: File) -> str:
+def _metadata(world: World, dice: Dice, file: File) -> str:
     mimetype = KINDS[file.bucket][2]
     if dice.chance(UNKNOWN_SIZE_SHARE):
         return document(mimetype=mimetype)
-    return document(
-        mimetype=mimetype, size=typical_size(dice, file.bucket) if file.size is None else file.size
-    )
+    size = typical_size(dice, file.bucket) if file.size is None else file.size
+    # Dice of the file's own: what others draw stays as it is.
+    own = world.dice("content", f"{file.bucket}/{file.name}")
+    if file.size is None and own.chance(REUPLOADED_SHARE):
+        own = world.dice("popular", f"{file.bucket}/{own.randrange(POPULAR_FILES)}")
+        size = typical_size(own, file.bucket)
+    if own.chance(UNHASHED_SHARE):
+        return document(mimetype=mimetype, size=size)
+    return document(mimetype=mimetype, size=size, eTag=f'"{own.token(32)}"')

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup import database_size, fresh, storage, windows
 from avatarlab_cli.rollup.availability import Availability
+from avatarlab_cli.rollup.ledger import OTHER
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import database_daily, storage_daily
@@ -33,7 +34,7 @@ STORAGE = Series(
     storage_daily,
     ("user_id", "kind", "bucket"),
     ("bytes", "objects", "unsized_objects", "orphan_bytes", "orphan_objects"),
-    kept=f"user_id = '{UNATTRIBUTED}' AND kind = '{storage.OTHER}' AND bucket = ''",
+    kept=f"user_id = '{UNATTRIBUTED}' AND kind = '{OTHER}' AND bucket = ''",
 )
 DATABASE = Series(database_daily, ("area",), ("bytes",))
 

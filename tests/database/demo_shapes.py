@@ -212,6 +212,22 @@ SHAPES: list[tuple[str, str, int]] = [
     ("voice clones", "SELECT count(*) FROM voice_clones", 1),
     ("objects without a size", "SELECT count(*) FROM storage.objects WHERE metadata->>'size' IS NULL", 5),
     ("objects without an owner", "SELECT count(*) FROM storage.objects WHERE owner IS NULL", 50),
+    (
+        "files stored twice",
+        (
+            "SELECT count(*) FROM (SELECT FROM storage.objects WHERE metadata ->> 'eTag' IS NOT NULL"
+            " GROUP BY metadata ->> 'eTag', metadata ->> 'size' HAVING count(*) > 1) copies"
+        ),
+        1,
+    ),
+    (
+        "sized objects without a hash",
+        (
+            "SELECT count(*) FROM storage.objects"
+            " WHERE metadata ->> 'eTag' IS NULL AND metadata ->> 'size' IS NOT NULL"
+        ),
+        3,
+    ),
     ("objects with an owner", "SELECT count(*) FROM storage.objects WHERE owner IS NOT NULL", 50),
     (
         "missing objects",

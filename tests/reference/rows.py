@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from tests.reference.chance import Chance
@@ -46,9 +47,13 @@ VIDEO_MODELS = ("veo3-quality", "hailuo", "mystery-9", None)
 SPOKEN = ("", "a", "Grüße, мир", "😀" * 7, "two\nlines", "x" * 2500)
 SIZES: tuple[object, ...] = (
     {"size": 0},
-    {"size": 1},
-    {"size": 1234},
-    {"size": 333_333},
+    {"size": 1, "eTag": ""},
+    {"size": 1, "eTag": '"d41d8cd9"'},
+    *[{"size": 1234, "eTag": '"0cc175b9"'}] * 4,
+    *[{"size": 333_333, "eTag": "92eb5ffe-2"}] * 3,
+    {"size": 77, "eTag": '"0cc175b9"'},
+    {"eTag": '"0cc175b9"'},
+    {"size": 333_333, "eTag": 7},
     {"size": 2_000_000},
     {"size": 5_000_000_000},
     {"size": "77"},
@@ -104,11 +109,19 @@ class World:
         return chance.pick(
             f"{SITE}/{bucket}/{key}",
             f"{SITE}/{bucket}/{key}?token=a/{bucket}/b",
-            f"{SITE}/{bucket}/{key}",
+            f"{SITE}/{bucket}/{quote(key)}",
+            f"{SITE}/{bucket}/{quote(key, safe='').lower()}?t=1",
             f"{SITE}/elsewhere/{key}",
             f"https://cdn.provider.example/tmp/{key}",
             f"data:image/png;base64,AA/{bucket}/{key}",
         )
+
+    def mention(self, chance: Chance) -> str | None:
+        """Return a URL that shows an object of any bucket without making it anybody's, mostly none."""
+        stored = self.of(chance, "storage.objects")
+        if stored is None or not chance.happens(0.3):
+            return None
+        return f"{SITE.replace('public', chance.pick('public', 'sign'))}/{stored['bucket_id']}/{quote(stored['name'])}"
 
 
 Maker = Callable[[Chance, World, int], Row | None]
@@ -155,8 +168,10 @@ def _object(chance: Chance, world: World, number: int) -> Row:
     bucket, user = chance.pick(*BUCKETS), world.of(chance, "auth.users")
     owner = chance.pick(user["id"] if user else GHOST, user["id"] if user else GHOST, GHOST, "system")
     profiles = [f"profiles/{owner}-{number}.png"] if bucket == "avatars" else []
-    name = chance.pick(f"{owner}/{bucket}/{number}.bin", f"{owner}/{number}.bin", *profiles)
-    return {"bucket_id": bucket, "name": name, "metadata": chance.pick(*SIZES)}
+    odd = f"{owner}/50% de ü+ & {number}?.bin"
+    name = chance.pick(f"{owner}/{bucket}/{number}.bin", f"{owner}/{number}.bin", odd, *profiles)
+    created = chance.maybe(chance.moment(), 0.95)
+    return {"bucket_id": bucket, "name": name, "metadata": chance.pick(*SIZES), "created_at": created}
 
 
 def _profile(chance: Chance, world: World, number: int) -> Row | None:
@@ -206,6 +221,7 @@ def _avatar(chance: Chance, world: World, _: int) -> Row:
         "avatar_images": chance.maybe(
             [world.url(chance, "avatars", user, created) for _ in range(chance.number(2))]
         ),
+        "gallery_images": [world.mention(chance)],
     }
 
 
@@ -249,7 +265,7 @@ def _memory(chance: Chance, world: World, _: int) -> Row | None:
         "user_id": chance.pick(user["id"] if user else GHOST, GHOST),
         "title": "",
         "memory_date": chance.day(),
-        "image_url": "",
+        "image_url": world.mention(chance) or "",
         "image_path": "",
         "memory_description": "",
         "memory_summary": "",
@@ -268,6 +284,7 @@ def _memory_image(chance: Chance, world: World, _: int) -> Row | None:
         "memory_id": memory["id"],
         "user_id": owner,
         "image_url": "",
+        "thumbnail_url": world.mention(chance),
         "image_path": world.key(chance, "avatar-memories", owner, created),
         "created_at": created,
     }
@@ -303,6 +320,7 @@ def _image(chance: Chance, world: World, user: UUID) -> Row:
         "model": chance.pick(*IMAGE_MODELS),
         "image_url": world.url(chance, "generated-images", user, created),
         "original_image_url": chance.maybe(world.url(chance, "generated-images", user, created), 0.3),
+        "thumbnail_url": world.mention(chance),
     }
 
 
@@ -317,6 +335,7 @@ def _video(chance: Chance, world: World, user: UUID) -> Row:
         "provider": chance.pick(*VIDEO_PROVIDERS),
         "model": chance.pick(*VIDEO_MODELS),
         "video_url": chance.maybe(world.url(chance, "generated-videos", user, created)),
+        "thumbnail_url": world.mention(chance),
     }
 
 

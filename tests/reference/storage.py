@@ -1,9 +1,11 @@
 """Whose the stored objects are: the ledger of bytes as storage.objects stands."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from tests.reference.source import UNATTRIBUTED, Row, Source
@@ -18,10 +20,13 @@ KIND_OF_BUCKET = {
     "generated-videos": "video",
 }
 OTHER = "other"
+BUCKETS = (*KIND_OF_BUCKET, "avatar-files")
+"""What the generator stores in; the last one is nobody's kind."""
 
 KEY_COLUMNS = (
     ("knowledge-base", "avatar_knowledge_files", "user_id", "uploaded_at", "file_path"),
     ("training-files", "avatar_training_files", "user_id", "uploaded_at", "file_path"),
+    ("avatar-memories", "avatar_memories", "user_id", "created_at", "image_path"),
     ("avatar-memories", "memory_images", "user_id", "created_at", "image_path"),
 )
 """Bucket, table, owner, time and the column that holds the object's key itself."""
@@ -35,9 +40,35 @@ URL_COLUMNS = (
     ("voice-samples", "tts_generations", "user_id", "created_at", "audio_url"),
 )
 """Bucket, table, owner, time and the column that holds a URL of the object, or several."""
+MENTIONS = (
+    ("avatars", "avatars", "gallery_images"),
+    ("knowledge-base", "avatar_knowledge_files", "link_url"),
+    ("avatar-memories", "avatar_memories", "image_url"),
+    ("avatar-memories", "avatar_memories", "thumbnail_url"),
+    ("avatar-memories", "memory_images", "image_url"),
+    ("avatar-memories", "memory_images", "thumbnail_url"),
+    ("generated-images", "generated_images", "thumbnail_url"),
+    ("generated-videos", "generated_videos", "thumbnail_url"),
+    ("voice-samples", "voice_clones", "preview_url"),
+    ("voice-samples", "tts_voices", "sample_url"),
+)
+"""Bucket, table and column of URLs that show an object without saying whose it is."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _AFTER_EVERYTHING = datetime.max.replace(tzinfo=UTC)
+
+
+class Stored(NamedTuple):
+    """One object; size and hash are None where they are not known."""
+
+    owner: UUID
+    kind: str
+    bucket: str
+    key: str
+    size: int | None
+    hash: str | None
+    created_at: datetime | None
+    is_orphan: bool
 
 
 class Cell(NamedTuple):
@@ -54,20 +85,43 @@ Ledger = dict[tuple[UUID, str, str], Cell]
 """Cells by owner, kind and bucket."""
 
 
-def storage_ledger(source: Source) -> Ledger | None:
-    """Return the ledger, or None where storage.objects cannot be read."""
+def stored_objects(source: Source) -> list[Stored] | None:
+    """Return every object, or None where storage.objects cannot be read."""
     objects = source.rows("storage.objects", "bucket_id", "name", "metadata")
     if objects is None:
         return None
-    accounts, naming = source.accounts(), _naming(source)
+    accounts, owners, mentioned = source.accounts(), _owners(source), set(_mentioned(source))
+    found = []
+    for row in objects:
+        place = row["bucket_id"], row["name"]
+        owner = owners[place][1] if place in owners else path_owner(row["name"])
+        found.append(
+            Stored(
+                owner=owner if owner in accounts and owner is not None else UNATTRIBUTED,
+                kind=KIND_OF_BUCKET.get(row["bucket_id"], OTHER),
+                bucket=row["bucket_id"],
+                key=row["name"],
+                size=size_of(row["metadata"]),
+                hash=hash_of(row["metadata"]),
+                created_at=row.get("created_at"),
+                is_orphan=place not in owners and place not in mentioned,
+            )
+        )
+    return found
+
+
+def storage_ledger(source: Source) -> Ledger | None:
+    """Return the ledger, or None where storage.objects cannot be read."""
+    objects = stored_objects(source)
+    return None if objects is None else ledger_of(objects)
+
+
+def ledger_of(objects: Iterable[Stored]) -> Ledger:
+    """Sum objects up by owner, kind and bucket."""
     ledger: Ledger = {}
     for stored in objects:
-        bucket, name = stored["bucket_id"], stored["name"]
-        named_by = naming.get((bucket, name))
-        owner = path_owner(name) if named_by is None else named_by[1]
-        owner = owner if owner in accounts and owner is not None else UNATTRIBUTED
-        key = owner, KIND_OF_BUCKET.get(bucket, OTHER), bucket
-        ledger[key] = _with(ledger.get(key, Cell()), size_of(stored["metadata"]), is_orphan=named_by is None)
+        key = stored.owner, stored.kind, stored.bucket
+        ledger[key] = _with(ledger.get(key, Cell()), stored.size, is_orphan=stored.is_orphan)
     return ledger
 
 
@@ -111,34 +165,74 @@ def path_owner(name: str) -> UUID | None:
     return UUID(found.group()) if found else None
 
 
-def key_in_url(url: str | None, bucket: str) -> str | None:
-    """Return the object's key: what follows the bucket's first mention, up to the query."""
-    if url is None or url.startswith("data:") or f"/{bucket}/" not in url:
-        return None
-    return url.split(f"/{bucket}/", 1)[1].split("?", 1)[0]
+def hash_of(metadata: object) -> str | None:
+    """Return the eTag without its quotes, or None where there is none."""
+    tag = metadata.get("eTag") if isinstance(metadata, dict) else None
+    return str(tag).strip('"') or None if isinstance(tag, str | int) else None
 
 
-def _naming(source: Source) -> Mapping[tuple[str, str], tuple[datetime, UUID | None]]:
+def names_in_url(url: str | None, bucket: str) -> set[tuple[str, str]]:
+    """Return every bucket and key a URL may mean.
+
+    The key is what follows the column's own bucket at its first mention, else what follows the bucket a Storage API's
+    URL tells.
+    """
+    if url is None or url.startswith("data:"):
+        return set()
+    if f"/{bucket}/" in url:
+        return {(bucket, key) for key in readings(url.split(f"/{bucket}/", 1)[1])}
+    parts = url.split("/")
+    for number, part in enumerate(parts[1:-2], start=1):
+        place, rest = parts[number + 1], "/".join(parts[number + 2 :])
+        if part in {"public", "sign", "authenticated"} and place and "?" not in place and rest:
+            return {(place, key) for key in readings(rest)}
+    return set()
+
+
+def readings(text: str) -> set[str]:
+    """Return the keys a text may mean: as it stands, without a query, and percent-decoded."""
+    before = text.partition("?")[0]
+    found = {text, before}
+    with suppress(UnicodeDecodeError):
+        found.add(unquote_to_bytes(before).decode())
+    return {key for key in found if key and "\0" not in key}
+
+
+def shown_key(keys: set[str]) -> str:
+    """Return the key a row means most likely: without a query, decoded if that can be."""
+    return min(keys, key=lambda key: (len(key.encode()), key))
+
+
+def _owners(source: Source) -> Mapping[tuple[str, str], tuple[datetime, UUID | None]]:
+    """Return for each object that a row makes its own the oldest such row's time and owner."""
     oldest: dict[tuple[str, str], tuple[datetime, UUID | None]] = {}
-    for bucket, key, moment, owner in _mentions(source):
-        if (bucket, key) not in oldest or moment < oldest[bucket, key][0]:
-            oldest[bucket, key] = moment, owner
+    for place, moment, owner in _namings(source):
+        if place not in oldest or moment < oldest[place][0]:
+            oldest[place] = moment, owner
     return oldest
 
 
-def _mentions(source: Source) -> Iterator[tuple[str, str, datetime, UUID | None]]:
+def _namings(source: Source) -> Iterator[tuple[tuple[str, str], datetime, UUID | None]]:
     for bucket, table, owner, time, column in KEY_COLUMNS:
         for row in source.rows_if_any(table, owner, time, column):
-            if row[column] is not None:
-                yield bucket, row[column], row[time] or _AFTER_EVERYTHING, row[owner]
+            for key in readings(row[column] or ""):
+                yield (bucket, key), row[time] or _AFTER_EVERYTHING, row[owner]
     for bucket, table, owner, time, column in URL_COLUMNS:
         for row in source.rows_if_any(table, owner, time, column):
-            for url in _urls(row, column):
-                key = key_in_url(url, bucket)
-                if key is not None:
-                    yield bucket, key, row[time] or _AFTER_EVERYTHING, row[owner]
+            for place in _places(row, column, bucket):
+                if place[0] == bucket:
+                    yield place, row[time] or _AFTER_EVERYTHING, row[owner]
 
 
-def _urls(row: Row, column: str) -> list[Any]:
+def _mentioned(source: Source) -> Iterator[tuple[str, str]]:
+    """Yield what URLs show, whether they say whose it is or not."""
+    columns = [*MENTIONS, *((bucket, table, column) for bucket, table, _, _, column in URL_COLUMNS)]
+    for bucket, table, column in columns:
+        for row in source.rows_if_any(table, column):
+            yield from _places(row, column, bucket)
+
+
+def _places(row: Row, column: str, bucket: str) -> Iterator[tuple[str, str]]:
     value = row[column]
-    return value if isinstance(value, list) else [value]
+    for url in value if isinstance(value, list) else [value]:
+        yield from names_in_url(url, bucket)

@@ -27,7 +27,7 @@ from tests.reference.limits import limits_on
 from tests.reference.rates import Rate, rates_from_yaml
 from tests.reference.rows import MAKERS
 from tests.reference.source import UNATTRIBUTED, Row, Source, last_day
-from tests.reference.storage import Cell, key_in_url, path_owner, size_of, storage_ledger
+from tests.reference.storage import Cell, names_in_url, path_owner, size_of, storage_ledger
 from tests.reference.usage import monthly_usage, usage_daily
 
 
@@ -247,17 +247,23 @@ def test_a_path_names_its_owner(name: str, owner: UUID | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "key"),
+    ("url", "names"),
     [
-        ("https://x/avatars/u/avatars/1.png?a=/avatars/", "u/avatars/1.png"),
-        ("data:image/png;base64,AA/avatars/u", None),
-        ("https://x/elsewhere/u.png", None),
-        (None, None),
+        (
+            "https://x/avatars/u/avatars/1.png?a=/avatars/",
+            {("avatars", "u/avatars/1.png"), ("avatars", "u/avatars/1.png?a=/avatars/")},
+        ),
+        ("https://x/avatars/u/a%20%C3%BC.png", {("avatars", "u/a%20%C3%BC.png"), ("avatars", "u/a ü.png")}),
+        ("https://x/avatars/%FF%00", {("avatars", "%FF%00")}),
+        ("https://x/object/sign/elsewhere/u.png", {("elsewhere", "u.png")}),
+        ("data:image/png;base64,AA/avatars/u", set()),
+        ("https://x/elsewhere/u.png", set()),
+        (None, set()),
     ],
 )
-def test_a_url_names_what_follows_the_bucket(url: str | None, key: str | None) -> None:
-    """The first mention counts, and data within the row names nothing."""
-    assert key_in_url(url, "avatars") == key
+def test_a_url_names_what_follows_the_bucket(url: str | None, names: set[tuple[str, str]]) -> None:
+    """The first mention counts, as it stands and decoded, and data within the row names nothing."""
+    assert names_in_url(url, "avatars") == names
 
 
 @pytest.mark.parametrize(
