@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.daily import UNATTRIBUTED
-from avatarlab_cli.rollup.ledger import OTHER, Naming, ledger, namings_in
+from avatarlab_cli.rollup.ledger import OTHER, ledger
+from avatarlab_cli.rollup.names import Naming, namings_in
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import storage_daily
 from avatarlab_cli.timeframe import Window
