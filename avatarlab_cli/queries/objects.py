@@ -7,7 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from avatarlab_cli.rollup.availability import STORAGE
-from avatarlab_cli.rollup.ledger import ledger, names, namings_in, owner_in_path
+from avatarlab_cli.rollup.ledger import ledger, owner_in_path
+from avatarlab_cli.rollup.names import names, namings_in
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.supabase import objects
 

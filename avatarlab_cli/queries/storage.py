@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from avatarlab_cli.queries.storage_ledger import KINDS_IN_TABLES, Stored, known_sum, unsized
 from avatarlab_cli.queries.storage_tables import bytes_of_area
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.ledger import KINDS, Naming, each_object, is_named, kind_of
+from avatarlab_cli.rollup.ledger import KINDS, each_object, is_named, kind_of
+from avatarlab_cli.rollup.names import Naming
 from avatarlab_cli.schema.supabase import buckets as bucket_table
 from avatarlab_cli.schema.training import AREA as TRAINING
 

@@ -10,8 +10,9 @@ from sqlalchemy.dialects import postgresql
 from avatarlab_cli.errors import NotFoundError, UsageError
 from avatarlab_cli.queries.objects import is_stored_here, objects_of
 from avatarlab_cli.rollup.availability import STORAGE, demand_access
-from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, KINDS, Naming, described, kind_of, ledger, namings_in
+from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, KINDS, described, kind_of, ledger
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.rollup.names import Naming, namings_in
 from avatarlab_cli.schema.base import TIME, qualified
 from avatarlab_cli.schema.knowledge import avatar_knowledge_files
 from avatarlab_cli.schema.live import LiveSchema, probe

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.storage_ledger import Stored, demand_bucket, known_sum, unsized
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup import ledger
+from avatarlab_cli.rollup import names
 from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, each_object, is_named, path_owner
 from avatarlab_cli.schema.base import TIME
 from avatarlab_cli.schema.supabase import buckets, objects, users
@@ -77,12 +77,12 @@ def by_age(
 ) -> Report:
     """Report how many such objects there are by bucket and age, and their bytes; raises as `orphans` does."""
     each = _orphans(connection, bucket, before)
-    names = dict(BANDS)
+    bands = dict(BANDS)
     # The oldest band first: each object is in the first one that it is old enough for.
     starts = sa.case(
         *(
             (each.c.created_at <= now - timedelta(days=days), days)
-            for days in sorted(names, reverse=True)
+            for days in sorted(bands, reverse=True)
             if days
         ),
         (each.c.created_at.is_not(None), 0),
@@ -90,7 +90,7 @@ def by_age(
     return Report(
         sa.select(
             each.c.bucket,
-            sa.case(names, value=starts, else_=UNKNOWN_AGE).label("age"),
+            sa.case(bands, value=starts, else_=UNKNOWN_AGE).label("age"),
             sa.func.count().label("objects"),
             known_sum(each.c.bytes).label("bytes"),
             unsized(each.c.bytes).label("unsized_objects"),
@@ -132,7 +132,7 @@ def missing(connection: sa.Connection, *, bucket: str | None = None) -> Report:
     """Report the rows that name an object of a bucket of ours which is not there; raises as `orphans` does."""
     stored = Stored.here(connection)
     namings = [naming for naming in stored.demand_objects() if naming.owner]
-    each = ledger.missing(namings)
+    each = names.missing(namings)
     ours: Expression = each.c.bucket.in_(list(KIND_OF_BUCKET))
     if stored.live.readable("storage.buckets"):
         ours = sa.or_(ours, each.c.bucket.in_(sa.select(buckets.c.id)))

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
-from avatarlab_cli.rollup.ledger import OTHER, ledger, namings_in
+from avatarlab_cli.rollup.ledger import OTHER, ledger
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.rollup.names import namings_in
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import storage_daily
 from avatarlab_cli.timeframe import Window

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from avatarlab_cli.rollup.names import MENTIONS, NAMINGS
 from tests.cli.conftest import ADA, ADELE, EMAILS
 from tests.cli.invoking import Outcome, invoke, terminal
 from tests.conftest import DEMO_END, created_database, plain_engine
@@ -410,3 +411,16 @@ def test_missing_tables_name_nothing(migrated_seed_conninfo: str, table: str) ->
     ):
         shown = invoke(migrated_seed_conninfo, "storage", verb, "--json")
         assert shown.code == 0, shown.err
+
+
+def test_without_any_row_that_names_everything_is_an_orphan(migrated_seed_conninfo: str) -> None:
+    """Where none of the tables is there nothing is named, and nothing is missing."""
+    tables = {naming.table.name for naming in (*NAMINGS, *MENTIONS)}
+    with psycopg.connect(migrated_seed_conninfo) as connection:
+        connection.execute(
+            "INSERT INTO storage.objects (bucket_id, name) VALUES ('avatars', 'a'), ('avatars', 'b')"
+        )
+        connection.execute(f"DROP TABLE IF EXISTS {', '.join(sorted(tables))} CASCADE".encode())
+    assert invoke(migrated_seed_conninfo, "storage", "orphans", "-o", "count").out == "2\n"
+    assert invoke(migrated_seed_conninfo, "storage", "missing", "-o", "count").out == "0\n"
+    assert invoke(migrated_seed_conninfo, "storage", "summary").code == 0
