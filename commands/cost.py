@@ -31,10 +31,11 @@ OfKind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only
 
 @app.callback()
 def cost() -> None:
-    """What usage costs: estimated provider spend, and what the platform pays for storage and its database.
+    """What usage costs, what that is made of, and what it will come to.
 
-    Users pay their providers with their own keys, so their spend is an estimate: quantities times the rate card. Not
-    covered is what leaves no trace: base-model chat, embeddings, vision, egress.
+    Users pay their providers with their own keys, so their spend is an estimate: quantities times the rate card. The
+    platform pays for storage and its database. Not covered is what leaves no trace: base-model chat, embeddings,
+    vision, egress.
     """
 
 
@@ -243,7 +244,7 @@ def reprice(
     \b
     Examples:
       avatarlab cost reprice --month 2026-03 --dry-run
-      AVATARLAB_RATES_FILE=rates.yaml avatarlab cost reprice --month 2026-03 --reason "New contract"
+      avatarlab cost reprice --month 2026-03 --reason "New contract"
     """
     from avatarlab_cli.queries import periods
     from avatarlab_cli.rollup import rates

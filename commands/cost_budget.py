@@ -34,7 +34,7 @@ def check(
     Examples:
       avatarlab cost budget check
       avatarlab cost budget check --near 75 --json
-      AVATARLAB_BUDGETS_FILE=budgets.yaml avatarlab cost budget check --month 2026-03
+      avatarlab cost budget check --month 2026-03
     """
     from avatarlab_cli import budget_file
     from avatarlab_cli.queries import cost_budget

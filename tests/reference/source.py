@@ -31,7 +31,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "avatar_fine_tune_usage": ("user_id", "usage_date", "input_tokens", "output_tokens", "fine_tuned_model"),
     "voice_clones": ("user_id", "created_at"),
     "voice_samples": ("user_id", "created_at", "file_url"),
-    "tts_generations": ("user_id", "created_at", "text", "audio_url"),
+    "tts_generations": ("user_id", "created_at", "text", "audio_url", "model"),
     "platform_api_keys": ("id", "user_id"),
     "api_request_logs": ("user_id", "api_key_id", "created_at"),
     "rag_search_logs": ("user_id", "created_at"),
