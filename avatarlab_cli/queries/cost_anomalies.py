@@ -112,7 +112,8 @@ def anomalies(connection: sa.Connection, window: Window, bounds: Bounds) -> Repo
         .subquery("anomalies")
     )
     began = cost_days.first_day(connection)
-    history = Window(back if began is None else min(max(back, began), window.first), window.end)
+    # Before the first day on which anything was counted there is no history, not even one of nothing.
+    history = Window(min(max(back, began or window.first), window.end), window.end)
     known = costs.computed_months(connection, Window(history.first.replace(day=1), next_month(window.first)))
     version = known[-1].version if known else ""
     unjudged = connection.scalar(sa.text(_UNJUDGED), bound) or 0

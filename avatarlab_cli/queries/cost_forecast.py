@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.queries import cost_days, costs
+from avatarlab_cli.queries.cost_report import NEVER
 from avatarlab_cli.queries.costs import PLACES, Month
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.timeframe import Window, month_window
@@ -17,9 +18,9 @@ RECENT_DAYS = 7
 METHODS = (f"last-{RECENT_DAYS}-days", "month-so-far")
 """The days to come will cost what the last seven complete ones did on average, or those of the month so far."""
 AUTO = "auto"
-_NEVER = "No cost was ever computed; `avatarlab job run monthly-usage` computes it."
 
-# Every month as far as the current one has got: until `cut`, which is the first day that is not over.
+# Every month as far as the current one has got: until `cut`, which is the first day that is not over. The days before
+# anything was ever counted tell nothing of those to come.
 _FORECASTS = f"""
     WITH months AS (
         SELECT * FROM unnest(CAST(:months AS date[]), CAST(:cuts AS date[]), CAST(:ends AS date[])) AS m (month, cut, until)
@@ -30,13 +31,14 @@ _FORECASTS = f"""
                coalesce(bool_or(d.is_incomplete) FILTER (WHERE d.day >= m.month), false) AS is_incomplete,
                coalesce(sum(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut), 0) AS complete,
                count(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut) AS known_complete,
-               avg(d.cost) FILTER (WHERE d.day >= m.cut - {RECENT_DAYS} AND d.day < m.cut) AS recent,
-               avg(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut) AS mean
+               avg(d.cost) FILTER (WHERE d.day >= m.cut - {RECENT_DAYS} AND d.day < m.cut AND d.day >= :began) AS recent,
+               avg(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut AND d.day >= :began) AS mean
         FROM months m JOIN days_by_kind d ON d.day >= m.month - {RECENT_DAYS} AND d.day < m.until
         GROUP BY m.month, m.cut, m.until, d.kind
     ), tried AS (
         SELECT s.month, s.kind, e.rank, e.method,
-               CASE WHEN s.known = s.length THEN round(s.so_far, {PLACES}) END AS actual,
+               CASE WHEN s.known = s.length AND (s.so_far <> 0 OR NOT s.is_incomplete)
+                    THEN round(s.so_far, {PLACES}) END AS actual,
                CASE WHEN s.known_complete = s.elapsed AND (s.so_far <> 0 OR NOT s.is_incomplete)
                     THEN round(s.complete + e.per_day * s.remaining, {PLACES}) END AS forecast
         FROM summed s
@@ -112,17 +114,20 @@ def forecast(connection: sa.Connection, today: date, method: str, *, is_past: bo
     months, cuts, ends = (list(dates) for dates in zip(*spans, strict=True))
     rows = (
         sa.text(_PAST if is_past else _NOW)
-        .bindparams(months=months, cuts=cuts, ends=ends, current=this, method=method)
+        .bindparams(months=months, cuts=cuts, ends=ends, current=this, method=method, began=began or today)
         .columns(*(sa.column(name, _TYPES.get(name, sa.Numeric())) for name in names))
         .subquery("forecasts")
     )
     select = sa.select(rows) if is_past else _beside_stored(rows, known, this)
+    is_computed = bool(known) if is_past else any(month.first == this for month in known)
     return Report(
         # The text finds the days under their name.
-        select.add_cte(days).where(sa.true() if known else sa.false()),
+        select.add_cte(days).where(sa.true() if is_computed else sa.false()),
         columns,
         sort="month,kind" if is_past else "-forecast,kind",
-        empty="There is no past month to look back at." if known else _NEVER,
+        empty="There is no past month to look back at."
+        if known and is_past
+        else NEVER.format(f"{this:%Y-%m}"),
     )
 
 
@@ -141,9 +146,12 @@ def _beside_stored(rows: sa.Subquery, known: Sequence[Month], this: date) -> sa.
         .group_by(stored.c.kind)
         .subquery("sums")
     )
-    return sa.select(
-        sums, sa.func.greatest(rows.c.forecast, sums.c.so_far).label("forecast"), *rows.c[2:]
-    ).select_from(sums.outerjoin(rows, rows.c.kind == sums.c.kind))
+    # greatest() would take for the greater one what alone is known.
+    is_known = sa.and_(rows.c.forecast.is_not(None), sums.c.so_far.is_not(None))
+    expected = sa.case((is_known, sa.func.greatest(rows.c.forecast, sums.c.so_far)))
+    return sa.select(sums, expected.label("forecast"), *rows.c[2:]).select_from(
+        sums.outerjoin(rows, rows.c.kind == sums.c.kind)
+    )
 
 
 def _months(today: date, began: date) -> list[tuple[date, date, date]]:

@@ -10,6 +10,7 @@ from avatarlab_cli.queries.cost_report import NEVER, owner_label, with_tier
 from avatarlab_cli.queries.costs import PLACES, USER, Expression, Month
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.daily import days_in_month
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.schema.private import subscription_daily
@@ -28,7 +29,8 @@ def margin(connection: sa.Connection, month: date, by: str) -> Report:
     if by not in DIVISIONS:
         raise UsageError(f"margins cannot be divided by {by!r}", hint=f"by: {', '.join(DIVISIONS)}")
     found = costs.computed_months(connection, month_window(month))
-    amounts = with_tier(_amounts(found, month), probe(connection))
+    is_recorded = _is_recorded(connection, month)
+    amounts = with_tier(_amounts(found, month, is_recorded=is_recorded), probe(connection))
     divided: dict[str, list[Expression]] = {
         "tier": [
             sa.case((amounts.c.owner == USER, amounts.c.tier), else_=owner_label(amounts)).label("tier")
@@ -37,9 +39,13 @@ def margin(connection: sa.Connection, month: date, by: str) -> Report:
     }
     who = divided[by]
     revenue, cost = sa.func.sum(amounts.c.revenue), costs.total(amounts.c.cost)
-    is_user = amounts.c.owner == USER
+    is_counted = sa.and_(
+        amounts.c.owner == USER, sa.or_(amounts.c.revenue != 0, amounts.c.cost.is_distinct_from(0))
+    )
     counted = (
-        [sa.func.count(amounts.c.user_id.distinct()).filter(is_user).label("users")] if by == "tier" else []
+        [sa.func.count(amounts.c.user_id.distinct()).filter(is_counted).label("users")]
+        if by == "tier"
+        else []
     )
     select = (
         sa.select(
@@ -58,20 +64,30 @@ def margin(connection: sa.Connection, month: date, by: str) -> Report:
         select.where(sa.true() if found else sa.false()),
         (*_WHO[by], *_AMOUNTS),
         sort="-revenue,tier" if by == "tier" else "-revenue,email",
-        notes=_notes(found),
+        notes=_notes(found, is_recorded=is_recorded),
         empty=NEVER.format(f"{month:%Y-%m}"),
     )
 
 
-def _amounts(found: list[Month], month: date) -> sa.Subquery:
+def _is_recorded(connection: sa.Connection, month: date) -> bool:
+    """Tell whether it was recorded who subscribed to what on the month's days; each has a row of nobody's."""
+    own, window = subscription_daily, month_window(month)
+    found = sa.exists().where(
+        own.c.user_id == UNATTRIBUTED, own.c.day >= window.first, own.c.day < window.end
+    )
+    return bool(connection.scalar(sa.select(found)))
+
+
+def _amounts(found: list[Month], month: date, *, is_recorded: bool) -> sa.Subquery:
     """Return each owner's revenue and platform cost in the month, one or the other in a row."""
     stored = costs.costs(found)
     nothing: Expression = sa.literal_column(f"0.{'0' * PLACES}", sa.Numeric)
     # Who has no usage stored nothing, where it is known who stored what.
     is_known = any(known.is_storage_known for known in found)
-    unstored = nothing if is_known else sa.cast(sa.null(), sa.Numeric)
+    unknown = sa.cast(sa.null(), sa.Numeric)
+    unstored, unearned = (nothing if is_so else unknown for is_so in (is_known, is_recorded))
     spent = sa.select(
-        stored.c.month, stored.c.owner, stored.c.user_id, nothing.label("revenue"), stored.c.cost
+        stored.c.month, stored.c.owner, stored.c.user_id, unearned.label("revenue"), stored.c.cost
     ).where(stored.c.kind.in_(PLATFORM_KINDS))
     earned = sa.select(
         sa.literal(month, sa.Date), sa.literal(USER), _REVENUE.c.user_id, _REVENUE.c.revenue, unstored
@@ -98,13 +114,17 @@ def _revenue() -> sa.Subquery:
 _REVENUE = _revenue()
 
 
-def _notes(found: list[Month]) -> tuple[str, ...]:
+def _notes(found: list[Month], *, is_recorded: bool) -> tuple[str, ...]:
     lacking = [
         f"{what} has no cost: some days of the month are not on record"
         for month in found
         for what, is_known in (("storage", month.is_storage_known), ("the database", month.is_database_known))
         if not is_known
     ]
+    if found and not is_recorded:
+        lacking.append(
+            "no revenue is on record; `avatarlab job run platform-statistics` records subscriptions"
+        )
     return ("what users spend at their providers is not the platform's, and not in it", *lacking)
 
 

@@ -4,11 +4,12 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from avatarlab_cli.queries import costs
 from avatarlab_cli.queries.cost_lines import Lines
 from avatarlab_cli.queries.cost_report import NEVER
-from avatarlab_cli.queries.costs import PLACES, Expression, Month, storage_cost
+from avatarlab_cli.queries.costs import PLACES, Expression, Month, month_cost
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.availability import availability
@@ -68,11 +69,15 @@ def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_clos
     joined = stored.join(
         live, sa.and_(stored.c.user_id == live.c.user_id, stored.c.kind == live.c.kind), full=True
     )
-    before = stored.c.before
     moved = sa.func.coalesce(live.c.new, 0) - sa.func.coalesce(live.c.old, 0)
-    unused = sa.case((before.is_not(None), 0))
+    is_lost = sa.and_(live.c.old.is_not(None), live.c.new.is_(None))
+    unused = sa.case((stored.c.before.is_not(None), 0))
     after = (
-        sa.case((moved != 0, sa.func.coalesce(before, 0) + moved), else_=before)
+        sa.case(
+            (is_lost, sa.null()),
+            (moved != 0, sa.func.coalesce(stored.c.cost, 0) + moved),
+            else_=stored.c.cost,
+        )
         if is_closed
         else sa.case((live.c.kind.is_(None), unused), else_=live.c.new)
     )
@@ -80,7 +85,7 @@ def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_clos
         sa.select(
             sa.func.coalesce(stored.c.user_id, live.c.user_id).label("user_id"),
             sa.func.coalesce(stored.c.kind, live.c.kind).label("kind"),
-            before.label("before"),
+            stored.c.before,
             sa.cast(after, sa.Numeric).label("after"),
         )
         .select_from(joined)
@@ -89,26 +94,20 @@ def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_clos
 
 
 def _stored(month: Month) -> sa.Subquery:
-    """Return each user's and nobody's stored cost of each kind, with the adjustments made since."""
+    """Return each user's and nobody's cost of each kind as it was computed, and `before`: as it was last adjusted."""
     every, own = costs.costs([month]), usage_adjustment
     adjusted = (
-        sa.select(
-            own.c.user_id,
-            own.c.metric,
-            sa.func.sum(sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)).label("amount"),
-        )
+        sa.select(own.c.user_id, own.c.metric, own.c.after)
         .where(own.c.month == month.first)
-        .group_by(own.c.user_id, own.c.metric)
+        .ext(distinct_on(own.c.user_id, own.c.metric))
+        .order_by(own.c.user_id, own.c.metric, own.c.recorded_at.desc(), own.c.id)
         .subquery("adjusted")
     )
     someone = sa.func.coalesce(every.c.user_id, UNATTRIBUTED)
     is_own = sa.and_(adjusted.c.user_id == someone, adjusted.c.metric == every.c.kind + "_cost")
-    before = sa.case(
-        (adjusted.c.amount.is_not(None), sa.func.coalesce(every.c.cost, 0) + adjusted.c.amount),
-        else_=every.c.cost,
-    )
+    before = sa.case((adjusted.c.metric.is_not(None), adjusted.c.after), else_=every.c.cost)
     return (
-        sa.select(someone.label("user_id"), every.c.kind, before.label("before"))
+        sa.select(someone.label("user_id"), every.c.kind, every.c.cost, before.label("before"))
         .select_from(every.outerjoin(adjusted, is_own))
         .where(every.c.owner != costs.PLATFORM)
         .subquery("stored")
@@ -135,10 +134,11 @@ def _priced(connection: sa.Connection, month: Month, label: str, card: RateCard 
 def _storage(month: Month, card: RateCard | None) -> sa.Select[Any]:
     own, window = storage_daily, month_window(month.first)
     rate = (rates.stored(month.version) if card is None else rates.unstored(card)).subquery()
-    amount: Expression = storage_cost(own.c.day, own.c.bytes, rate.c.price)
+    amount = month_cost(own.c.day, own.c.bytes, rate.c.price)
     return (
         sa.select(own.c.user_id, sa.literal("storage").label("kind"), amount.label("amount"))
         .select_from(own.outerjoin(rate, rates.in_force(rate, "storage", own.c.day)))
         .where(own.c.day >= window.first, own.c.day < window.end, own.c.bytes > 0)
         .where(sa.true() if month.is_storage_known else sa.false())
+        .group_by(own.c.user_id)
     )

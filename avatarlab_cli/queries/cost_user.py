@@ -9,11 +9,12 @@ from avatarlab_cli.errors import UsageError
 from avatarlab_cli.queries import costs, usage
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.rollup.metrics import KINDS, UNATTRIBUTED
 from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.base import JSONB
-from avatarlab_cli.schema.live import demand_all_rows
+from avatarlab_cli.schema.live import demand_all_rows, probe
 from avatarlab_cli.timeframe import Window, month_window
 
 # What a quantity without a rate is counted in, by its kind.
@@ -25,7 +26,7 @@ _COUNTED_IN = {
     "video": "videos",
     "storage": "bytes by day",
 }
-_DAYS = "days_without_snapshot"
+_UNSIZED = "objects_without_size"
 
 
 def demand_kind(kind: str) -> str:
@@ -90,7 +91,8 @@ def unpriced(connection: sa.Connection, window: Window) -> Report:
         "first": window.first,
         "end": window.end,
         "nobody": UNATTRIBUTED,
-        "days": _DAYS,
+        "days": costs.DAYS_LACKING,
+        "unsized": _UNSIZED,
     }
     rows = _UNPRICED.bindparams(**bound).columns(
         sa.column("kind", sa.Text),
@@ -101,7 +103,14 @@ def unpriced(connection: sa.Connection, window: Window) -> Report:
         sa.column("last_day", sa.Date),
     )
     found = rows.subquery("unpriced")
-    counted = sa.case((found.c.item == _DAYS, "days"), else_=sa.case(_COUNTED_IN, value=found.c.kind))
+    of_storage = {costs.DAYS_LACKING: "days", _UNSIZED: "objects by day"}
+    counted = sa.case(
+        *(
+            (sa.and_(found.c.kind == "storage", found.c.item == item), unit)
+            for item, unit in of_storage.items()
+        ),
+        else_=sa.case(_COUNTED_IN, value=found.c.kind),
+    )
     return Report(
         sa.select(
             found.c.kind,
@@ -122,8 +131,24 @@ def unpriced(connection: sa.Connection, window: Window) -> Report:
             Column("last_day", Kind.DATE, "the last day with any", null="-"),
         ),
         sort="kind,-quantity,item",
-        empty="Everything has a price, or no cost was computed.",
+        notes=_unmeasured(connection, window),
+        empty="Everything that is counted has a price, or no cost was computed.",
     )
+
+
+def _unmeasured(connection: sa.Connection, window: Window) -> tuple[str, ...]:
+    """Return of which kinds of cost not even the quantity is known, and why."""
+    skipped = availability(probe(connection)).skipped
+    notes = [f"{kind} has no cost: {skipped[f'{kind}_cost']}" for kind in KINDS if f"{kind}_cost" in skipped]
+    stored = costs.costs(costs.computed_months(connection, window))
+    is_lacking = sa.and_(stored.c.kind == costs.DATABASE, stored.c.cost.is_(None))
+    months = connection.scalars(sa.select(stored.c.month).where(is_lacking).order_by(stored.c.month)).all()
+    if months:
+        named = ", ".join(f"{month:%Y-%m}" for month in months)
+        notes.append(
+            f"the database has no cost in {named}: its size is not on record for each day, or has no rate"
+        )
+    return tuple(notes)
 
 
 _UNPRICED = sa.text("""
@@ -142,5 +167,10 @@ _UNPRICED = sa.text("""
         WHERE m.usage_month >= :first AND m.usage_month < :end AND m.unpriced -> 'storage' ? :days
         GROUP BY m.usage_month
     ) AS months
+    HAVING count(*) > 0
+    UNION ALL
+    SELECT 'storage', :unsized, sum(unsized_objects), count(DISTINCT user_id) FILTER (WHERE user_id <> :nobody),
+           min(day), max(day)
+    FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end AND unsized_objects > 0
     HAVING count(*) > 0
 """)

@@ -24,6 +24,8 @@ DATABASE = "database"
 USER, NOBODY, PLATFORM = "user", "nobody", "platform"
 """To whom an amount belongs: an account, rows without an owner, or the platform as a whole."""
 PLACES = 6
+# Under this a user's month says how many of its days storage is not known of.
+DAYS_LACKING = "days_without_snapshot"
 PER_BYTE_MONTH = sa.literal_column("0.000000001", sa.Numeric)
 
 _MONTHS = sa.text("""
@@ -38,7 +40,9 @@ _MONTHS = sa.text("""
                WHERE NOT EXISTS (
                    SELECT FROM avatarlab_admin.storage_daily s
                    WHERE s.day = d.day::date AND s.user_id = :nobody AND s.kind = 'other' AND s.bucket = '')
-           ) AND taken.last >= m.month AS is_storage_known,
+           ) AND taken.last >= m.month AND NOT EXISTS (
+               SELECT FROM public.monthly_usage u
+               WHERE u.usage_month = m.month AND u.unpriced -> 'storage' ? :days_lacking) AS is_storage_known,
            NOT EXISTS (
                SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, sized.last)::timestamp, interval '1 day') AS d (day)
                WHERE NOT EXISTS (SELECT FROM avatarlab_admin.database_daily s WHERE s.day = d.day::date)
@@ -59,7 +63,10 @@ _MONTHS = sa.text("""
 
 @dataclass(frozen=True)
 class Month:
-    """A month that was computed, with the rate card it was priced by, and whether all its days so far are on record."""
+    """A month that was computed, with the rate card it was priced by, and whether all its days so far are on record.
+
+    Storage is not known where it was not when the month was computed, whatever is on record since.
+    """
 
     first: date
     version: str
@@ -69,7 +76,12 @@ class Month:
 
 def computed_months(connection: sa.Connection, window: Window) -> list[Month]:
     """Return the window's months that a job has computed, in order; the window begins and ends with a month."""
-    bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
+    bound = {
+        "first": window.first,
+        "end": window.end,
+        "nobody": UNATTRIBUTED,
+        "days_lacking": DAYS_LACKING,
+    }
     rows = connection.execute(_MONTHS, bound)
     return [
         Month(row.month, row.version, bool(row.is_storage_known), bool(row.is_database_known)) for row in rows
@@ -92,19 +104,17 @@ def of_nobody(months: Sequence[Month]) -> sa.CTE:
 
 
 def _values(months: Sequence[Month]) -> sa.CTE:
+    # A VALUES needs a row, and without a month none of them may be found.
+    rows = [(m.first, m.version, m.is_storage_known, m.is_database_known) for m in months]
     listed = sa.values(
         sa.column("month", sa.Date),
         sa.column("version", sa.Text),
         sa.column("is_storage_known", sa.Boolean),
         sa.column("is_database_known", sa.Boolean),
         name="listed",
-    ).data(
-        [(m.first, m.version, m.is_storage_known, m.is_database_known) for m in months]
-        # A VALUES needs a row; there is no such month.
-        or [(date.min, "", False, False)]
-    )
-    columns = [sa.cast(column, column.type).label(column.name) for column in listed.c]
-    return sa.select(*columns).where(listed.c.version != "").cte("computed_months")
+    ).data(rows or [(None, None, False, False)])
+    columns = (sa.cast(column, column.type).label(column.name) for column in listed.c)
+    return sa.select(*columns).where(listed.c.month.is_not(None)).cte("computed_months")
 
 
 def _each_kind(values: Sequence[tuple[str, Expression, Expression]]) -> sa.Values:
@@ -145,9 +155,10 @@ def month_of(day: Expression) -> Expression:
 def _of_nobody(known: sa.CTE) -> sa.Select[Any]:
     days = usage_daily
     sums: dict[str, Expression] = {kind: _settled(kind) for kind in QUANTITIES}
-    sums["storage"] = sa.case(
-        (sa.func.bool_and(known.c.is_storage_known), sa.func.coalesce(sa.func.sum(days.c.storage_cost), 0))
-    )
+    rate = rates.stored().subquery("rate_of_storage")
+    amount = month_cost(days.c.day, days.c.storage_bytes, rate.c.price)
+    unused = sa.case((sa.func.coalesce(sa.func.sum(days.c.storage_bytes), 0) == 0, 0))
+    sums["storage"] = sa.case((sa.func.bool_and(known.c.is_storage_known), sa.func.coalesce(amount, unused)))
     totals = (
         sa.select(
             known.c.month,
@@ -157,7 +168,11 @@ def _of_nobody(known: sa.CTE) -> sa.Select[Any]:
                 for kind in KINDS
             ),
         )
-        .select_from(known.join(days, month_of(days.c.day) == known.c.month))
+        .select_from(
+            known.join(days, month_of(days.c.day) == known.c.month).outerjoin(
+                rate, _in_force(known, rate, "storage", days.c.day)
+            )
+        )
         .where(
             days.c.user_id == UNATTRIBUTED,
             # The month is an expression; the days let an index in.
@@ -190,9 +205,22 @@ def _settled(kind: str) -> Expression:
     return sa.func.coalesce(sa.func.sum(usage_daily.c[f"{kind}_cost"]), sa.case((used == 0, 0)))
 
 
+def _in_force(known: sa.CTE, rate: sa.FromClause, kind: str, day: Expression) -> Expression:
+    """Return the condition that a rate of the month's card is in force on the day."""
+    return sa.and_(rate.c.version == known.c.version, rates.in_force(rate, kind, day))
+
+
 def storage_cost(day: Expression, stored: Expression, price: Expression) -> Expression:
     """Return the day's share of what a month of these bytes costs."""
     return sa.cast(stored * price, sa.Numeric(60, 20)) / days_in_month(day)
+
+
+def month_cost(day: Expression, stored: Expression, price: Expression) -> Expression:
+    """Return what the days of a group, all of one month, cost together.
+
+    It is divided once: the sum of shares that have no end would miss what lies in the middle of two millionths.
+    """
+    return sa.func.sum(sa.cast(stored * price, sa.Numeric(60, 20))) / sa.func.max(days_in_month(day))
 
 
 def _of_platform(known: sa.CTE) -> sa.Select[Any]:
@@ -203,9 +231,10 @@ def _of_platform(known: sa.CTE) -> sa.Select[Any]:
         .group_by(database_daily.c.day)
         .subquery("sizes")
     )
-    applies = sa.and_(rate.c.version == known.c.version, rates.in_force(rate, DATABASE, sizes.c.day))
-    joined = known.outerjoin(sizes, month_of(sizes.c.day) == known.c.month).outerjoin(rate, applies)
-    amount = sa.func.sum(storage_cost(sizes.c.day, sizes.c.bytes, rate.c.price))
+    joined = known.outerjoin(sizes, month_of(sizes.c.day) == known.c.month).outerjoin(
+        rate, _in_force(known, rate, DATABASE, sizes.c.day)
+    )
+    amount = month_cost(sizes.c.day, sizes.c.bytes, rate.c.price)
     is_whole = sa.and_(known.c.is_database_known, sa.func.count(rate.c.price) == sa.func.count())
     return (
         sa.select(

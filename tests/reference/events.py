@@ -21,13 +21,18 @@ class Event:
 
 @dataclass(frozen=True)
 class Charge:
-    """A quantity a provider charges for, and the names under which a rate may be found."""
+    """A quantity a provider charges for, the names under which a rate may be found, and the model as it is written."""
 
     owner: UUID
     day: date
     unit: str
     names: tuple[str | None, ...]
     quantity: int
+    model: str | None = None
+
+
+MODELS = ("model", "base_model", "fine_tuned_model")
+"""The columns that name a model; no table has two of them."""
 
 
 class _Owners:
@@ -143,6 +148,7 @@ def _charges(
             unit,
             tuple(row[name] for name in columns),
             quantity(row),
+            next((row[name] for name in MODELS if name in row), None),
         )
         for row in rows
         if row[time] is not None

@@ -405,6 +405,7 @@ def _speech(chance: Chance, world: World, user: UUID) -> Row:
         "text": chance.pick(*SPOKEN),
         "audio_url": chance.maybe(world.url(chance, "voice-samples", user, created)),
         "created_at": created,
+        "model": chance.pick(None, "eleven_multilingual_v2", "Eleven_Turbo-2024"),
     }
 
 

@@ -38,7 +38,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "voice_clones": ("user_id", "created_at", "preview_url"),
     "voice_samples": ("user_id", "created_at", "file_url", "file_size_bytes"),
     "tts_voices": ("sample_url",),
-    "tts_generations": ("user_id", "created_at", "text", "audio_url"),
+    "tts_generations": ("user_id", "created_at", "text", "audio_url", "model"),
     "platform_api_keys": ("id", "user_id"),
     "api_request_logs": ("user_id", "api_key_id", "created_at"),
     "rag_search_logs": ("user_id", "created_at"),
