@@ -28,13 +28,13 @@ _ANOMALIES = f"""
         SELECT 'user' AS subject, d.user_id, NULL::text AS kind, d.day,
                {_SPENT.format(row="d")} AS cost
         FROM avatarlab_admin.usage_daily d
-        WHERE d.user_id <> :nobody AND d.day >= :back AND d.day < :end
+        WHERE d.user_id <> :nobody AND d.day >= :back AND d.day < :window_end
         UNION ALL
         SELECT 'kind', NULL, kind, day, cost FROM days_by_kind WHERE cost IS NOT NULL
     ), known AS (
         SELECT * FROM spent WHERE subject = 'kind' OR cost > 0
     ), checked AS (
-        SELECT * FROM known WHERE day >= :first AND (cost >= :least OR subject = 'kind')
+        SELECT * FROM known WHERE day >= :window_first AND (cost >= :least OR subject = 'kind')
     ), history AS (
         SELECT c.subject, c.user_id, c.kind, c.day, c.cost, h.cost AS usual
         FROM checked c JOIN known h
@@ -64,7 +64,7 @@ _ANOMALIES = f"""
 _UNJUDGED = f"""
     SELECT count(DISTINCT d.user_id)
     FROM avatarlab_admin.usage_daily d
-    WHERE d.user_id <> :nobody AND d.day >= :first AND d.day < :end
+    WHERE d.user_id <> :nobody AND d.day >= :window_first AND d.day < :window_end
       AND {_SPENT.format(row="d")} >= :least
       AND (SELECT count(*) FROM avatarlab_admin.usage_daily h
            WHERE h.user_id = d.user_id AND h.day < d.day AND h.day >= d.day - {HISTORY_DAYS}
@@ -90,8 +90,9 @@ def anomalies(connection: sa.Connection, window: Window, bounds: Bounds) -> Repo
     back = window.first - timedelta(days=HISTORY_DAYS)
     bound = {
         "nobody": UNATTRIBUTED,
-        "first": window.first,
-        "end": window.end,
+        # The days' own statement has a :first and an :end, of the history.
+        "window_first": window.first,
+        "window_end": window.end,
         "least": bounds.least,
     }
     rows = (
