@@ -10,7 +10,7 @@ import yaml
 
 from avatarlab_cli.errors import ConfigurationError
 from avatarlab_cli.rate_file import currency_of
-from avatarlab_cli.rollup.metrics import KINDS
+from avatarlab_cli.rollup.rates import CARD_KINDS
 from avatarlab_cli.yaml_lines import (
     FaultError,
     checked_field,
@@ -111,8 +111,8 @@ def _amount(node: yaml.ScalarNode) -> Decimal:
 
 
 def _kind(node: yaml.ScalarNode) -> str:
-    if node.value not in KINDS:
-        raise ValueError(f"{shown(node.value)} is none of {', '.join(KINDS)}")
+    if node.value not in CARD_KINDS:
+        raise ValueError(f"{shown(node.value)} is none of {', '.join(CARD_KINDS)}")
     return str(node.value)
 
 

@@ -57,7 +57,8 @@ class Report:
 
     `select` yields exactly the labels of `columns` and carries no LIMIT. `sort` is the default order, written
     as `--sort` is: `-spend,email`. A `single` report has at most one row: a table shows it as a list of fields,
-    JSON and YAML as one object. `notes` are sentences for stderr: what is missing, partial or estimated.
+    JSON and YAML as one object. `notes` are sentences for stderr: what is missing, partial or estimated. Of a check,
+    `unjudged` names what it could not look at: nothing found is then no good news.
     """
 
     select: sa.Select[Any]
@@ -66,3 +67,4 @@ class Report:
     single: bool = False
     empty: str = "Nothing to show."
     notes: tuple[str, ...] = field(default=())
+    unjudged: tuple[str, ...] = field(default=())

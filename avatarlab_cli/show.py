@@ -46,13 +46,13 @@ def show(context: typer.Context, build: Build) -> None:
 
 
 def show_findings(context: typer.Context, build: Build) -> None:
-    """Show what a check found; exits with FOUND where that is anything, however little of it is shown."""
+    """Show what a check found; exits with FOUND where that is anything, shown or not, or where it could not judge all."""
     if _show(context, build, is_check=True):
         raise typer.Exit(ExitCode.FOUND)
 
 
 def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
-    """Write the report; for a check, tell whether it has rows."""
+    """Write the report; for a check, tell whether it has rows, or could not have all of them."""
     invocation = current(context)
     options = invocation.output
     with invocation.reading() as connection:
@@ -64,7 +64,12 @@ def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
         )
         has_rows = write(report, connection, options, invocation.environment) > 0
         # --limit and --offset may have left nothing to show of what there is.
-        return has_rows or (is_check and bool(connection.scalar(sa.select(report.select.exists()))))
+        is_cut = is_check and not has_rows and (options.limit is not None or options.offset > 0)
+        return (
+            has_rows
+            or bool(report.unjudged)
+            or (is_cut and bool(connection.scalar(sa.select(report.select.exists()))))
+        )
 
 
 def show_rows(

@@ -43,7 +43,7 @@ def cost() -> None:
 def report(
     context: typer.Context,
     by: Annotated[
-        str, typer.Option("--by", metavar="NAMES", help="Of month, kind, provider, model, user and tier.")
+        str, typer.Option("--by", metavar="NAMES", help="Of month, kind, provider, model, unit, user, tier.")
     ] = "kind",
     month: options.Month = None,
     first: First = None,
@@ -51,12 +51,13 @@ def report(
 ) -> None:
     """Divide the costs of a month, or several, by kind, provider, model, user or tier.
 
-    However they are divided, the parts add up to the same total, which is that of the stored figures.
+    However they are divided, the parts add up to the same total, which is that of the stored figures. By unit, the
+    quantities are shown too: tokens, characters, images, videos.
 
     \b
     Examples:
       avatarlab cost report
-      avatarlab cost report --by kind,provider,model --month 2026-03
+      avatarlab cost report --by provider,model,unit --month 2026-03
       avatarlab cost report --by month,kind --from 2026-01 --to 2026-06 --csv
       avatarlab cost report --by user --sort -cost --limit 20
     """

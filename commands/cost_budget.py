@@ -30,6 +30,8 @@ def check(
 ) -> None:
     """List the budgets that are spent, or nearly, in the month so far; exit code 3 if there are any.
 
+    So too where a budget could not be checked, as its costs are not known.
+
     \b
     Examples:
       avatarlab cost budget check
@@ -42,5 +44,6 @@ def check(
 
     invocation = current(context)
     budgets = budget_file.load(invocation.settings.get("budgets_file"))
-    when = invocation.clock().date().replace(day=1) if month is None else parse_month(month)
-    show_findings(context, lambda connection: cost_budget.check(connection, budgets, when, near))
+    today = invocation.clock().date()
+    when = today.replace(day=1) if month is None else parse_month(month)
+    show_findings(context, lambda connection: cost_budget.check(connection, budgets, when, near, today))

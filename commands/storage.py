@@ -1,19 +1,14 @@
 """avatarlab storage: where the bytes are, whose they are, and which nobody needs."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import ExitCode, UsageError
+from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import parse_moment
 from commands import options
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from avatarlab_cli.report import Report
 
 app = App()
 Bucket = Annotated[str | None, typer.Option("--bucket", metavar="NAME", help="Only of this bucket.")]
@@ -232,16 +227,10 @@ def quota(
     from avatarlab_cli.queries import storage_quota
     from avatarlab_cli.show import show_findings
 
-    unjudged: list[str] = []
-
-    def build(connection: "sa.Connection") -> "Report":
-        report = storage_quota.quota(connection, near)
-        unjudged.extend(report.unjudged)
-        return report
-
-    show_findings(context, build)
-    if unjudged:
-        raise typer.Exit(ExitCode.FOUND)
+    show_findings(
+        context,
+        lambda connection: storage_quota.quota(connection, near),
+    )
 
 
 @app.report()

@@ -1,19 +1,14 @@
 """avatarlab tier, the verbs on users: their limits, subscriptions and requests."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import ExitCode, UsageError
+from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import parse_coming
 from commands import options
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from avatarlab_cli.report import Report
 
 app = App()
 trial, requests = App(), App()
@@ -82,16 +77,10 @@ def check(
     from avatarlab_cli.queries import limits
     from avatarlab_cli.show import show_findings
 
-    unjudged: list[str] = []
-
-    def build(connection: "sa.Connection") -> "Report":
-        report = limits.check(connection, near_percent=near, metric=metric, tier=tier)
-        unjudged.extend(report.unjudged)
-        return report
-
-    show_findings(context, build)
-    if unjudged:
-        raise typer.Exit(ExitCode.FOUND)
+    show_findings(
+        context,
+        lambda connection: limits.check(connection, near_percent=near, metric=metric, tier=tier),
+    )
 
 
 @app.act("set")

@@ -1,22 +1,22 @@
 """Which budgets of a month are spent, or nearly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from avatarlab_cli.budget_file import EACH, Budget, Budgets
-from avatarlab_cli.errors import ConfigurationError, NotFoundError
-from avatarlab_cli.queries import costs
+from avatarlab_cli.errors import ConfigurationError
+from avatarlab_cli.queries import costs, naming
 from avatarlab_cli.queries.cost_report import NEVER
 from avatarlab_cli.queries.costs import PLACES, USER, Month
-from avatarlab_cli.queries.users import find_user
+from avatarlab_cli.queries.naming import rows_named
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.private import rate_card
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import month_window
 
-NEAR_PERCENT = 90
 _ALL = "all"
 _LISTED = (
     sa.column("line", sa.Integer),
@@ -27,16 +27,19 @@ _LISTED = (
 )
 
 
-def check(connection: sa.Connection, budgets: Budgets, month: date, near_percent: int) -> Report:
+def check(connection: sa.Connection, budgets: Budgets, month: date, near_percent: int, today: date) -> Report:
     """Report the budgets of which `near_percent` or more is spent in the month, each user's by themselves.
 
-    A budget of one user takes the place of that for each, of the same kind. Raises ConfigurationError where a budget
-    names nobody, or another currency than the costs'.
+    A budget of one user takes the place of that for each, of the same kind. `unjudged` are the lines of budgets of which
+    the costs are not known, or the user is nobody; that of some of each user's nothing has a price is but a note. Raises ConfigurationError where the budgets are in another currency
+    than the costs.
     """
     found = costs.computed_months(connection, month_window(month))
     _demand_currency(connection, budgets, found)
-    listed = _listed(connection, budgets)
-    spent = _spent(listed, costs.costs(found))
+    users_by_name = _users(connection, budgets)
+    spent = _spent(_listed(budgets, users_by_name), costs.costs(found))
+    nobody = [b.line for b in budgets.entries if _scope(b) == USER and b.user not in users_by_name]
+    unknown = _unknown(connection, spent) if found else [budget.line for budget in budgets.entries]
     state = sa.case(
         (spent.c.spent > spent.c.amount, "over"), (spent.c.spent == spent.c.amount, "at"), else_="near"
     )
@@ -65,8 +68,13 @@ def check(connection: sa.Connection, budgets: Budgets, month: date, near_percent
             Column("is_incomplete", Kind.BOOLEAN, "whether something of it has no price", wide=True),
         ),
         sort="-percent,line,email",
-        notes=_notes(connection, spent, budgets),
+        notes=(*_notes(budgets, nobody, unknown), *costs.stale_notes(connection, today)),
         empty="No budget is nearly spent." if found else NEVER.format(f"{month:%Y-%m}"),
+        unjudged=tuple(
+            str(b.line)
+            for b in budgets.entries
+            if b.line in {*nobody, *unknown} and not (found and b.user == EACH)
+        ),
     )
 
 
@@ -82,9 +90,16 @@ def _demand_currency(connection: sa.Connection, budgets: Budgets, found: Sequenc
             )
 
 
-def _listed(connection: sa.Connection, budgets: Budgets) -> sa.CTE:
+def _users(connection: sa.Connection, budgets: Budgets) -> dict[str | None, UUID]:
+    """Return the users that budgets name, by that name; looked up at once."""
+    names = [str(budget.user) for budget in budgets.entries if _scope(budget) == USER]
+    rows = rows_named(connection, naming.USER, names, is_typed=False) if names else ()
+    return {name: row.id for name, row in zip(names, rows, strict=True) if row.matches == 1}
+
+
+def _listed(budgets: Budgets, users_by_name: Mapping[str | None, UUID]) -> sa.CTE:
     rows = [
-        (budget.line, budget.kind, _scope(budget), _user_of(connection, budget), budget.amount)
+        (budget.line, budget.kind, _scope(budget), users_by_name.get(budget.user), budget.amount)
         for budget in budgets.entries
     ]
     # A VALUES needs a row; this one fits nothing.
@@ -94,15 +109,6 @@ def _listed(connection: sa.Connection, budgets: Budgets) -> sa.CTE:
 
 def _scope(budget: Budget) -> str:
     return _ALL if budget.user is None else EACH if budget.user == EACH else USER
-
-
-def _user_of(connection: sa.Connection, budget: Budget) -> object:
-    if _scope(budget) != USER:
-        return None
-    try:
-        return find_user(connection, str(budget.user)).id
-    except NotFoundError as error:
-        raise ConfigurationError(f"line {budget.line} of the budgets: {error.message}") from error
 
 
 def _spent(listed: sa.CTE, stored: sa.Subquery) -> sa.Subquery:
@@ -133,14 +139,20 @@ def _spent(listed: sa.CTE, stored: sa.Subquery) -> sa.Subquery:
     )
 
 
-def _notes(connection: sa.Connection, spent: sa.Subquery, budgets: Budgets) -> tuple[str, ...]:
+def _unknown(connection: sa.Connection, spent: sa.Subquery) -> list[int]:
+    """Return the lines of the budgets of which, for somebody at least, nothing that was used has a price."""
+    lines = sa.select(spent.c.line).where(spent.c.spent.is_(None)).distinct().order_by(spent.c.line)
+    return list(connection.scalars(lines))
+
+
+def _notes(budgets: Budgets, nobody: Sequence[int], unknown: Sequence[int]) -> Iterator[str]:
     if not budgets.entries:
-        return ("there is no budget; write some to a file and name it by the setting budgets_file",)
-    lines = connection.scalars(
-        sa.select(spent.c.line).where(spent.c.spent.is_(None)).distinct().order_by(spent.c.line)
-    ).all()
-    if not lines:
-        return ()
-    return (
-        f"not checked for all, as of some nothing could be priced: line {', '.join(map(str, lines))} of the budgets",
-    )
+        yield "there is no budget; write some to a file and name it by the setting budgets_file"
+    if nobody:
+        yield f"nobody has the name in line {_written(nobody)} of the budgets"
+    if unknown:
+        yield f"not checked for all, as not all costs are known: line {_written(unknown)} of the budgets"
+
+
+def _written(lines: Sequence[int]) -> str:
+    return ", ".join(map(str, lines))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,10 +38,11 @@ _COLUMNS = (
     Column("item", help="the name the rate is found by, or what the rest is due to", null="-"),
     Column("unit", help="what the rate is for", null="-"),
     Column("quantity", Kind.DECIMAL, "how much: tokens, characters, images, videos, bytes by day", null="-"),
-    Column("rate", Kind.DECIMAL, "the price of a unit; n/a where there is none"),
+    Column("units", Kind.DECIMAL, "the same in the rate's unit; of storage, to 20 decimals", null="-"),
+    Column("rate", Kind.DECIMAL, "the price of a unit", null="-"),
     Column("rate_from", Kind.DATE, "since when that rate holds", wide=True, null="-"),
     Column("rate_version", help="the rate card the month was computed with", wide=True),
-    Column("amount", Kind.COST, "quantity times rate, exactly", total=True),
+    Column("amount", Kind.COST, "units times rate, exactly", total=True),
 )
 _ROW_COLUMNS = (
     Column("row_id", Kind.ID, "the row; NULL for a day of storage", null="-"),
@@ -66,8 +68,11 @@ def explain(connection: sa.Connection, user: UserName, month: date, *, is_by_row
     everything = sa.union_all(sa.select(lines), _rest(lines, stored, is_by_row=is_by_row)).subquery(
         "everything"
     )
-    version = sa.literal(known.version).label("rate_version")
-    shown = [everything.c[column.name] if column.name != "rate_version" else version for column in columns]
+    made = {
+        "rate_version": sa.literal(known.version).label("rate_version"),
+        "units": _units(everything, known).label("units"),
+    }
+    shown = [made[column.name] if column.name in made else everything.c[column.name] for column in columns]
     is_stored = sa.exists().select_from(stored)
     return Report(
         sa.select(*shown).where(is_stored),
@@ -76,6 +81,21 @@ def explain(connection: sa.Connection, user: UserName, month: date, *, is_by_row
         notes=_notes(connection, stored, known),
         empty=empty,
     )
+
+
+def _units(lines: sa.Subquery, month: Month) -> Expression:
+    """Return a line's quantity in units of its rate."""
+    window = month_window(month.first)
+    days = (window.end - window.first).days
+    shares = rates.UNITS[rates.STORED] * days
+    of_storage = sa.func.round(sa.cast(lines.c.quantity, sa.Numeric(60, 20)) / shares, 20)
+    exact = {
+        unit: lines.c.quantity * (Decimal(1) / size)
+        for unit, size in rates.UNITS.items()
+        if unit != rates.STORED
+    }
+    units = sa.case({**exact, rates.STORED: of_storage}, value=lines.c.unit)
+    return sa.func.trim_scale(units, type_=sa.Numeric())
 
 
 def _stored(user: UserName, month: Month) -> sa.CTE:

@@ -9,8 +9,6 @@ from avatarlab_cli.queries import costs
 from avatarlab_cli.queries.cost_report import NEVER, owner_label, with_tier
 from avatarlab_cli.queries.costs import PLACES, USER, Expression, Month
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.daily import days_in_month
-from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.schema.private import subscription_daily
@@ -29,8 +27,7 @@ def margin(connection: sa.Connection, month: date, by: str) -> Report:
     if by not in DIVISIONS:
         raise UsageError(f"margins cannot be divided by {by!r}", hint=f"by: {', '.join(DIVISIONS)}")
     found = costs.computed_months(connection, month_window(month))
-    is_recorded = _is_recorded(connection, month)
-    amounts = with_tier(_amounts(found, month, is_recorded=is_recorded), probe(connection))
+    amounts = with_tier(connection, _amounts(found, month), found, probe(connection))
     divided: dict[str, list[Expression]] = {
         "tier": [
             sa.case((amounts.c.owner == USER, amounts.c.tier), else_=owner_label(amounts)).label("tier")
@@ -38,9 +35,10 @@ def margin(connection: sa.Connection, month: date, by: str) -> Report:
         "user": [amounts.c.user_id, owner_label(amounts), amounts.c.tier],
     }
     who = divided[by]
-    revenue, cost = sa.func.sum(amounts.c.revenue), costs.total(amounts.c.cost)
+    revenue, cost = costs.total(amounts.c.revenue), costs.total(amounts.c.cost)
     is_counted = sa.and_(
-        amounts.c.owner == USER, sa.or_(amounts.c.revenue != 0, amounts.c.cost.is_distinct_from(0))
+        amounts.c.owner == USER,
+        sa.or_(amounts.c.revenue.is_distinct_from(0), amounts.c.cost.is_distinct_from(0)),
     )
     counted = (
         [sa.func.count(amounts.c.user_id.distinct()).filter(is_counted).label("users")]
@@ -55,76 +53,71 @@ def margin(connection: sa.Connection, month: date, by: str) -> Report:
             cost.label("platform_cost"),
             (revenue - cost).label("margin"),
             sa.func.round((revenue - cost) / sa.func.nullif(revenue, 0), 6).label("margin_ratio"),
+            sa.func.bool_or(amounts.c.is_incomplete).label("is_incomplete"),
         )
         .select_from(amounts.outerjoin(users, users.c.id == amounts.c.user_id))
         .group_by(*who)
-        .having(sa.or_(revenue != 0, cost.is_distinct_from(0)))
+        .having(sa.or_(revenue.is_distinct_from(0), cost.is_distinct_from(0)))
     )
     return Report(
         select.where(sa.true() if found else sa.false()),
         (*_WHO[by], *_AMOUNTS),
         sort="-revenue,tier" if by == "tier" else "-revenue,email",
-        notes=_notes(found, is_recorded=is_recorded),
+        notes=_notes(found),
         empty=NEVER.format(f"{month:%Y-%m}"),
     )
 
 
-def _is_recorded(connection: sa.Connection, month: date) -> bool:
-    """Tell whether it was recorded who subscribed to what on the month's days; each has a row of nobody's."""
-    own, window = subscription_daily, month_window(month)
-    found = sa.exists().where(
-        own.c.user_id == UNATTRIBUTED, own.c.day >= window.first, own.c.day < window.end
-    )
-    return bool(connection.scalar(sa.select(found)))
-
-
-def _amounts(found: list[Month], month: date, *, is_recorded: bool) -> sa.Subquery:
+def _amounts(found: list[Month], month: date) -> sa.Subquery:
     """Return each owner's revenue and platform cost in the month, one or the other in a row."""
-    stored = costs.costs(found)
+    stored, earned = costs.costs(found), _revenue(month)
     nothing: Expression = sa.literal_column(f"0.{'0' * PLACES}", sa.Numeric)
-    # Who has no usage stored nothing, where it is known who stored what.
-    is_known = any(known.is_storage_known for known in found)
     unknown = sa.cast(sa.null(), sa.Numeric)
-    unstored, unearned = (nothing if is_so else unknown for is_so in (is_known, is_recorded))
-    spent = sa.select(
-        stored.c.month, stored.c.owner, stored.c.user_id, unearned.label("revenue"), stored.c.cost
-    ).where(stored.c.kind.in_(PLATFORM_KINDS))
-    earned = sa.select(
-        sa.literal(month, sa.Date), sa.literal(USER), _REVENUE.c.user_id, _REVENUE.c.revenue, unstored
-    ).where(_REVENUE.c.month == month)
-    return sa.union_all(spent, earned).subquery("amounts")
-
-
-def _revenue() -> sa.Subquery:
-    """Return what each user's subscriptions earned in each month, to the millionth."""
-    own = subscription_daily
-    month = costs.month_of(own.c.day)
-    # A year of 12 months at 100 cents; the days are those of the month.
-    share: Expression = sa.func.sum(sa.cast(own.c.arr_cents, sa.Numeric)) / (
-        1200 * sa.func.max(days_in_month(own.c.day))
+    # Who has no usage stored nothing, where it is known who stored what; likewise who earned nothing.
+    is_stored, is_earned = (
+        any(getattr(known, name) for known in found) for name in ("is_storage_known", "is_revenue_known")
     )
+    unearned, unstored = nothing if is_earned else unknown, nothing if is_stored else unknown
+    spent = sa.select(
+        stored.c.month,
+        stored.c.owner,
+        stored.c.user_id,
+        unearned.label("revenue"),
+        stored.c.cost,
+        stored.c.is_incomplete,
+    ).where(stored.c.kind.in_(PLATFORM_KINDS))
+    revenue = earned.c.revenue if is_earned else unknown
+    gained = sa.select(
+        sa.literal(month, sa.Date), sa.literal(USER), earned.c.user_id, revenue, unstored, sa.false()
+    )
+    return sa.union_all(spent, gained).subquery("amounts")
+
+
+def _revenue(month: date) -> sa.Subquery:
+    """Return what each user's subscriptions earned in the month, to the millionth."""
+    own, window = subscription_daily, month_window(month)
+    # A year of 12 months at 100 cents; the days are those of the month.
+    days = (window.end - window.first).days
+    share = sa.func.sum(sa.cast(own.c.arr_cents, sa.Numeric)) / (1200 * days)
     return (
-        sa.select(month.label("month"), own.c.user_id, sa.func.round(share, PLACES).label("revenue"))
-        .where(own.c.arr_cents > 0)
-        .group_by(month, own.c.user_id)
+        sa.select(own.c.user_id, sa.func.round(share, PLACES).label("revenue"))
+        .where(own.c.arr_cents > 0, own.c.day >= window.first, own.c.day < window.end)
+        .group_by(own.c.user_id)
         .subquery("revenue")
     )
 
 
-_REVENUE = _revenue()
-
-
-def _notes(found: list[Month], *, is_recorded: bool) -> tuple[str, ...]:
+def _notes(found: list[Month]) -> tuple[str, ...]:
     lacking = [
-        f"{what} has no cost: some days of the month are not on record"
+        f"{what}: some days of the month are not on record"
         for month in found
-        for what, is_known in (("storage", month.is_storage_known), ("the database", month.is_database_known))
+        for what, is_known in (
+            ("storage has no cost", month.is_storage_known),
+            ("the database has no cost", month.is_database_known),
+            ("subscriptions have no revenue", month.is_revenue_known),
+        )
         if not is_known
     ]
-    if found and not is_recorded:
-        lacking.append(
-            "no revenue is on record; `avatarlab job run platform-statistics` records subscriptions"
-        )
     return ("what users spend at their providers is not the platform's, and not in it", *lacking)
 
 
@@ -144,4 +137,5 @@ _AMOUNTS = (
     Column("platform_cost", Kind.COST, "storage, and the database", total=True),
     Column("margin", Kind.COST, "revenue less platform cost", total=True),
     Column("margin_ratio", Kind.PERCENT, "of the revenue", null="-"),
+    Column("is_incomplete", Kind.BOOLEAN, "whether something of the cost has no price", wide=True),
 )

@@ -1,7 +1,7 @@
 """What usage cost, divided as asked: by month, kind, provider, model, user and tier."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,11 +18,13 @@ from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.schema.private import subscription_daily
 from avatarlab_cli.schema.supabase import users
-from avatarlab_cli.timeframe import Window
+from avatarlab_cli.timeframe import Window, month_window, next_month
 
-DIMENSIONS = ("month", "kind", "provider", "model", "user", "tier")
+DIMENSIONS = ("month", "kind", "provider", "model", "unit", "user", "tier")
 # What only the source rows tell; what is stored knows the other dimensions.
-_OF_ROWS = frozenset({"provider", "model"})
+_OF_ROWS = frozenset({"provider", "model", "unit"})
+# So many months are named, of those that were never computed.
+_NAMED = 3
 # In the place of a provider: what is stored, and not told by the rows that are there now.
 CHANGED = "(changed since)"
 LABELS = {NOBODY: "(unattributed)", PLATFORM: "(platform)"}
@@ -49,13 +51,15 @@ def report(connection: sa.Connection, window: Window, by: Sequence[str]) -> Repo
     is_by_rows = bool(_OF_ROWS & set(by))
     amounts = _by_rows(live, months, availability(live)) if is_by_rows else costs.costs(months)
     if "tier" in by:
-        amounts = with_tier(amounts, live)
+        amounts = with_tier(connection, amounts, months, live)
     source: sa.FromClause = amounts
     if "user" in by:
         source = amounts.outerjoin(users, users.c.id == amounts.c.user_id)
     dimensions = [expression for name in by for expression in _dimension(amounts, name)]
-    dimensions += [amounts.c.unit] if is_by_rows else []
-    quantities = [sa.func.sum(amounts.c[name]).label(name) for name in ("quantity", "unpriced") if is_by_rows]
+    # Tokens and images cannot be added.
+    quantities = [
+        sa.func.sum(amounts.c[name]).label(name) for name in ("quantity", "unpriced") if "unit" in by
+    ]
     cost = costs.total(amounts.c.cost)
     select = sa.select(
         *dimensions,
@@ -66,9 +70,9 @@ def report(connection: sa.Connection, window: Window, by: Sequence[str]) -> Repo
     )
     return Report(
         select.select_from(source).group_by(*dimensions),
-        tuple(_columns(by, is_by_rows=is_by_rows)),
+        tuple(_columns(by)),
         sort="month,-cost" if "month" in by else "-cost",
-        notes=incomplete_notes(connection, months),
+        notes=(*_missing_notes(window, months), *incomplete_notes(connection, months)),
         empty=NEVER.format(_named(window)),
     )
 
@@ -78,12 +82,28 @@ def _named(window: Window) -> str:
     return first if first == last else f"{first} to {last}"
 
 
+def _missing_notes(window: Window, months: Sequence[Month]) -> tuple[str, ...]:
+    """Return which of several months were never computed, where some were."""
+    known, month, missing = {month.first for month in months}, window.first, []
+    while month < window.end:
+        missing += [f"{month:%Y-%m}"] if month not in known else []
+        month = next_month(month)
+    if not (known and missing):
+        return ()
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return (f"never computed, and so not in it: {', '.join(missing[:_NAMED])}{more}",)
+
+
 def incomplete_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple[str, ...]:
     """Return what is to be said where something of these months has no price."""
     stored = costs.costs(months)
     if not connection.scalar(sa.select(sa.exists().where(stored.c.is_incomplete))):
         return ()
-    return ("not all of it could be priced, and that is in no amount; `avatarlab cost unpriced` lists it",)
+    unsized = [f"{m.first:%Y-%m}" for m in months if not m.is_database_known]
+    return (
+        "not all of it could be priced, and that is in no amount; `avatarlab cost unpriced` lists it",
+        *([f"the database's size is not on record for every day of {', '.join(unsized)}"] if unsized else []),
+    )
 
 
 def _by_rows(live: LiveSchema, months: Sequence[Month], available: Availability) -> sa.Subquery:
@@ -181,13 +201,20 @@ def _rest_part(stored: sa.Subquery, told: sa.CTE) -> sa.Select[Any]:
     return _part(rests, provider=provider, cost=rests.c.rest, is_incomplete=rests.c.rest.is_(None))
 
 
-def with_tier(amounts: sa.Subquery, live: LiveSchema) -> sa.Subquery:
+def with_tier(
+    connection: sa.Connection, amounts: sa.Subquery, months: Sequence[Month], live: LiveSchema
+) -> sa.Subquery:
     """Add each user's tier at the end of the month, or on the last day that is known."""
     held, account = subscription_daily, accounts.selected(live).subquery("account")
-    last = sa.select(sa.func.max(held.c.day)).scalar_subquery()
-    end = sa.cast(amounts.c.month + sa.text("interval '1 month - 1 day'"), sa.Date)
+    last = connection.scalar(sa.select(sa.func.max(held.c.day))) or date.max
+    ends = {month.first: min(month_window(month.first).end - timedelta(days=1), last) for month in months}
+    end = sa.case(ends, value=amounts.c.month) if ends else sa.cast(sa.null(), sa.Date)
     is_held = sa.and_(
-        held.c.user_id == amounts.c.user_id, held.c.day == sa.func.least(end, last), sa.not_(held.c.is_paused)
+        held.c.user_id == amounts.c.user_id,
+        held.c.day == sa.cast(end, sa.Date),
+        # The day is an expression; these let an index in.
+        held.c.day.in_(list(ends.values())),
+        sa.not_(held.c.is_paused),
     )
     joined = amounts.outerjoin(held, is_held).outerjoin(account, account.c.id == amounts.c.user_id)
     tier = sa.func.coalesce(held.c.tier, account.c.tier).label("tier")
@@ -208,11 +235,10 @@ def owner_label(amounts: sa.FromClause) -> Expression:
     return sa.case(LABELS, value=amounts.c.owner, else_=users.c.email).label("email")
 
 
-def _columns(by: Sequence[str], *, is_by_rows: bool) -> Iterator[Column]:
+def _columns(by: Sequence[str]) -> Iterator[Column]:
     for name in by:
         yield from _OF_DIMENSION[name]
-    if is_by_rows:
-        yield Column("unit", help="what a rate is for", null="-")
+    if "unit" in by:
         yield Column(
             "quantity", Kind.INTEGER, "how much of it there was: tokens, characters, images, videos", null="-"
         )
@@ -230,6 +256,7 @@ _OF_DIMENSION = {
     ),
     "provider": (Column("provider", help=f"who is paid; {CHANGED} for what the rows do not tell any more"),),
     "model": (Column("model", help="the model, without its date"),),
+    "unit": (Column("unit", help="what a rate is for", null="-"),),
     "user": (
         Column("user_id", Kind.ID, "the user; NULL for what belongs to nobody", wide=True, null="-"),
         Column("email", help="the user's e-mail address", null="-"),

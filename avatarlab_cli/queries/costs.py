@@ -6,7 +6,7 @@ total, however it is divided.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.daily import days_in_month
 from avatarlab_cli.rollup.metrics import KINDS, QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.admin import monthly_usage
+from avatarlab_cli.schema.live import demand_all_rows
 from avatarlab_cli.schema.private import database_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
@@ -28,28 +29,34 @@ PLACES = 6
 DAYS_LACKING = "days_without_snapshot"
 PER_BYTE_MONTH = sa.literal_column("0.000000001", sa.Numeric)
 
-_MONTHS = sa.text("""
+
+def _is_whole(table: str, marker: str) -> str:
+    """Return the SQL condition that each day of month m, up to the last that anything is on record of, is in a table."""
+    return f"""r.last >= m.month AND NOT EXISTS (
+               SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, r.last)::timestamp, interval '1 day') AS d (day)
+               WHERE NOT EXISTS (SELECT FROM avatarlab_admin.{table} s WHERE s.day = d.day::date AND {marker}))"""
+
+
+_OF_NOBODY = "s.user_id = :nobody"
+# A table that is not kept up any more ends early, so the end is the last day of any. Rows may be dated ahead.
+_LAST = """least(current_date, greatest(
+        (SELECT max(day) FROM avatarlab_admin.usage_daily), (SELECT max(day) FROM avatarlab_admin.storage_daily),
+        (SELECT max(day) FROM avatarlab_admin.database_daily), (SELECT max(day) FROM avatarlab_admin.subscription_daily)))"""
+_MONTHS = sa.text(f"""
     WITH months AS (
         SELECT month::date AS month, (month + interval '1 month')::date AS until
         FROM generate_series(CAST(:first AS timestamp), CAST(:end AS timestamp) - interval '1 day', interval '1 month')
              AS series (month)
     )
     SELECT m.month, v.version,
-           NOT EXISTS (
-               SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, taken.last)::timestamp, interval '1 day') AS d (day)
-               WHERE NOT EXISTS (
-                   SELECT FROM avatarlab_admin.storage_daily s
-                   WHERE s.day = d.day::date AND s.user_id = :nobody AND s.kind = 'other' AND s.bucket = '')
-           ) AND taken.last >= m.month AND NOT EXISTS (
+           {_is_whole("storage_daily", f"{_OF_NOBODY} AND s.kind = 'other' AND s.bucket = ''")}
+           AND NOT EXISTS (
                SELECT FROM public.monthly_usage u
                WHERE u.usage_month = m.month AND u.unpriced -> 'storage' ? :days_lacking) AS is_storage_known,
-           NOT EXISTS (
-               SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, sized.last)::timestamp, interval '1 day') AS d (day)
-               WHERE NOT EXISTS (SELECT FROM avatarlab_admin.database_daily s WHERE s.day = d.day::date)
-           ) AND sized.last >= m.month AS is_database_known
+           {_is_whole("database_daily", "true")} AS is_database_known,
+           {_is_whole("subscription_daily", _OF_NOBODY)} AS is_revenue_known
     FROM months m
-    CROSS JOIN (SELECT max(day) AS last FROM avatarlab_admin.storage_daily) AS taken
-    CROSS JOIN (SELECT max(day) AS last FROM avatarlab_admin.database_daily) AS sized
+    CROSS JOIN (SELECT {_LAST} AS last) AS r
     CROSS JOIN LATERAL (
         SELECT coalesce(
             (SELECT max(rate_card_version) FROM public.monthly_usage WHERE usage_month = m.month),
@@ -72,19 +79,38 @@ class Month:
     version: str
     is_storage_known: bool
     is_database_known: bool
+    is_revenue_known: bool
+
+
+def last_day(connection: sa.Connection) -> date | None:
+    """Return the last day that anything is on record of, None where nothing is."""
+    day: date | None = connection.scalar(sa.text(f"SELECT {_LAST}"))
+    return day
+
+
+def stale_notes(connection: sa.Connection, today: date) -> tuple[str, ...]:
+    """Return what is to be said where no run has looked at yesterday."""
+    last = last_day(connection)
+    if last is None or last >= today - timedelta(days=1):
+        return ()
+    return (f"nothing is on record after {last}; `avatarlab job run monthly-usage` computes what came since",)
 
 
 def computed_months(connection: sa.Connection, window: Window) -> list[Month]:
-    """Return the window's months that a job has computed, in order; the window begins and ends with a month."""
+    """Return the window's months that a job has computed, in order; the window begins and ends with a month.
+
+    Raises NotPermittedError where row security hides rows of what is stored.
+    """
+    demand_all_rows(connection, [monthly_usage.fullname])
     bound = {
         "first": window.first,
         "end": window.end,
         "nobody": UNATTRIBUTED,
         "days_lacking": DAYS_LACKING,
     }
-    rows = connection.execute(_MONTHS, bound)
     return [
-        Month(row.month, row.version, bool(row.is_storage_known), bool(row.is_database_known)) for row in rows
+        Month(row.month, row.version, row.is_storage_known, row.is_database_known, row.is_revenue_known)
+        for row in connection.execute(_MONTHS, bound)
     ]
 
 

@@ -75,13 +75,6 @@ class Judged:
         return ()
 
 
-@dataclass(frozen=True)
-class Check(Report):
-    """A report of who is near a limit; `unjudged` are limits for which the use of somebody is not known."""
-
-    unjudged: tuple[str, ...] = ()
-
-
 def of_user(connection: sa.Connection, user: UserName) -> Report:
     """Report each limit in force for a user, with the use of this month and what is left."""
     judged = Judged.now(connection)
@@ -122,11 +115,11 @@ def check(
     near_percent: int = NEAR_PERCENT,
     metric: str | None = None,
     tier: str | None = None,
-) -> Check:
+) -> Report:
     """Report who is above a limit, at it, or has used `near_percent` of it; judged by today's limits.
 
-    Who has used nothing is near nothing, even where the limit is 0. Raises UsageError for an unknown metric,
-    NotFoundError for an unknown tier.
+    Who has used nothing is near nothing, even where the limit is 0. `unjudged` are limits for which the use of somebody is
+    not known. Raises UsageError for an unknown metric, NotFoundError for an unknown tier.
     """
     if metric is not None:
         demand_limitable(metric)
@@ -148,7 +141,7 @@ def check(
         _ratio(used, limit).label("percent"),
         state.label("state"),
     )
-    return Check(
+    return Report(
         select.join(users, users.c.id == found.c.user_id).where(
             *asked, used > 0, used >= limit * near_percent / 100
         ),

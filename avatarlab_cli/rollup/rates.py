@@ -17,6 +17,8 @@ from avatarlab_cli.rollup.metrics import KINDS, SOURCES
 from avatarlab_cli.schema.base import JSONB
 from avatarlab_cli.schema.private import rate_card
 
+STORED = "GB-month"
+"""The unit of what lies somewhere: a billion bytes on each day of a month."""
 # How many of the quantity one unit of a price covers.
 UNITS: Mapping[str, int] = {
     "1M trained tokens": 1_000_000,
@@ -25,14 +27,14 @@ UNITS: Mapping[str, int] = {
     "1k characters": 1_000,
     "image": 1,
     "video": 1,
-    "GB-month": 1_000_000_000,
+    STORED: 1_000_000_000,
 }
 # What the platform itself pays for; the database is no user's, so no user's month has a cost of that kind.
 PLATFORM_KINDS = ("storage", "database")
 CARD_KINDS = (*KINDS, "database")
 UNITS_OF: Mapping[str, tuple[str, ...]] = {
     s.priced.kind: tuple(s.priced.quantities) for s in SOURCES if s.priced
-} | dict.fromkeys(PLATFORM_KINDS, ("GB-month",))
+} | dict.fromkeys(PLATFORM_KINDS, (STORED,))
 # The one key of each kind whose rows name neither provider nor model.
 FIXED_KEYS: Mapping[str, str] = {
     s.priced.kind: name for s in SOURCES if s.priced for name in s.priced.candidates if isinstance(name, str)
@@ -197,7 +199,7 @@ _ENTRY = (
 
 def in_force(rate: sa.FromClause, kind: str, day: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     """Return the condition that a row of the rates prices what the platform pays for, storage or database, on a day."""
-    is_of = sa.and_(rate.c.kind == kind, rate.c.key == FIXED_KEYS[kind], rate.c.unit == "GB-month")
+    is_of = sa.and_(rate.c.kind == kind, rate.c.key == FIXED_KEYS[kind], rate.c.unit == STORED)
     return sa.and_(is_of, rate.c.valid_from <= day, rate.c.valid_until > day)
 
 
