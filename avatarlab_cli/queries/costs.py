@@ -15,6 +15,7 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.daily import days_in_month
 from avatarlab_cli.rollup.metrics import KINDS, QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.admin import monthly_usage
+from avatarlab_cli.schema.live import demand_all_rows
 from avatarlab_cli.schema.private import database_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
@@ -75,7 +76,11 @@ class Month:
 
 
 def computed_months(connection: sa.Connection, window: Window) -> list[Month]:
-    """Return the window's months that a job has computed, in order; the window begins and ends with a month."""
+    """Return the window's months that a job has computed, in order; the window begins and ends with a month.
+
+    Raises NotPermittedError where row security hides rows of what is stored.
+    """
+    demand_all_rows(connection, [monthly_usage.fullname])
     bound = {
         "first": window.first,
         "end": window.end,
