@@ -56,6 +56,7 @@ class Reprice(Act):
         rates.keep(run.connection, card)
         each = repriced(run.connection, found[0], card, is_closed=True)
         adjusted = sa.select(
+            _identity(month, each),
             sa.literal(month, sa.Date),
             each.c.user_id,
             each.c.kind + "_cost",
@@ -63,5 +64,17 @@ class Reprice(Act):
             each.c.after,
             sa.literal(f"repriced by rate card {card.version}"),
         ).where(each.c.before.is_distinct_from(each.c.after))
-        columns = ["month", "user_id", "metric", "before", "after", "reason"]
+        columns = ["id", "month", "user_id", "metric", "before", "after", "reason"]
         run.connection.execute(sa.insert(usage_adjustment).from_select(columns, adjusted))
+
+
+def _identity(month: date, each: sa.Subquery) -> sa.ColumnElement[Any]:
+    """Return the id of a figure's next adjustment: one invented anew would put a plan's rows into another order."""
+    own, metric = usage_adjustment, each.c.kind + "_cost"
+    last = (
+        sa.select(sa.func.max(own.c.recorded_at))
+        .where(own.c.month == month, own.c.user_id == each.c.user_id, own.c.metric == metric)
+        .scalar_subquery()
+    )
+    named = sa.func.concat_ws("/", sa.literal(month, sa.Date), each.c.user_id, metric, last)
+    return sa.cast(sa.func.md5(named), sa.Uuid)

@@ -16,6 +16,7 @@ from avatarlab_cli.queries.naming import ENTRY
 from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, supabase  # noqa: F401 (they define what acts change)
 from avatarlab_cli.schema.base import metadata, qualified
 from avatarlab_cli.schema.foreign_keys import foreign_keys
+from avatarlab_cli.schema.private import usage_adjustment
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves dialects' constructors untyped
 _ROWS = """
@@ -152,11 +153,15 @@ def table_named(relation: str) -> sa.Table:
 
 
 def _changeable(run: Run) -> dict[str, list[str]]:
-    """Return the columns an entry can name, by table: not those of the log itself, nor what an entry never holds."""
+    """Return the columns an entry can name, by table: not those of the log itself, nor what an entry never holds.
+
+    Of the toolkit's own tables acts change one; in the others stands what jobs and triggers keep.
+    """
     tables = (
         table
         for table in metadata.tables.values()
-        if table.schema in {None, "auth"} and table is not admin.admin_audit_logs
+        if table is usage_adjustment
+        or (table.schema in {None, "auth"} and table is not admin.admin_audit_logs)
     )
     found = ((qualified(table), run.live.relation(qualified(table)), table) for table in tables)
     return {

@@ -22,15 +22,16 @@ def _of(kind: str) -> str:
     )
 
 
+# The names of the bounds must not be those of the statement this becomes a part of: one of the two values would be lost.
 # A day without any row of usage is one on which nothing was used; without a snapshot, storage is not known.
 _USAGE = f"""
     WITH days AS (
         SELECT g.day::date AS day
-        FROM generate_series(CAST(:first AS timestamp), CAST(:end AS timestamp) - interval '1 day', interval '1 day') AS g (day)
+        FROM generate_series(CAST(:since AS timestamp), CAST(:until AS timestamp) - interval '1 day', interval '1 day') AS g (day)
     ), sums AS (
         SELECT day, {", ".join(map(_of, QUANTITIES))}, sum(storage_cost) AS storage,
                coalesce(bool_or(unpriced ? 'storage'), false) AS storage_lacks
-        FROM avatarlab_admin.usage_daily WHERE day >= :first AND day < :end GROUP BY day
+        FROM avatarlab_admin.usage_daily WHERE day >= :since AND day < :until GROUP BY day
     )
     SELECT v.kind, d.day, CASE WHEN s.day IS NULL THEN 0 ELSE v.cost END AS cost, coalesce(v.lacks, false) AS is_incomplete
     FROM days d LEFT JOIN sums s USING (day)
@@ -62,7 +63,7 @@ def days_by_kind(window: Window, version: str) -> sa.CTE:
     of that version prices the database; the rest is as it was stored.
     """
     usage = (
-        sa.text(_USAGE).bindparams(first=window.first, end=window.end).columns(*_COLUMNS).subquery("usage")
+        sa.text(_USAGE).bindparams(since=window.first, until=window.end).columns(*_COLUMNS).subquery("usage")
     )
     return sa.union_all(sa.select(usage), _database(window, version)).cte("days_by_kind")
 

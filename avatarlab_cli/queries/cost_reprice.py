@@ -71,7 +71,7 @@ def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_clos
     )
     moved = sa.func.coalesce(live.c.new, 0) - sa.func.coalesce(live.c.old, 0)
     is_lost = sa.and_(live.c.old.is_not(None), live.c.new.is_(None))
-    unused = sa.case((stored.c.before.is_not(None), 0))
+    unused = sa.case((stored.c.before.is_not(None), sa.literal_column(f"0.{'0' * PLACES}", sa.Numeric)))
     after = (
         sa.case(
             (is_lost, sa.null()),

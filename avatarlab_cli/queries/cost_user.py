@@ -14,7 +14,7 @@ from avatarlab_cli.rollup.metrics import KINDS, UNATTRIBUTED
 from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.base import JSONB
-from avatarlab_cli.schema.live import demand_all_rows, probe
+from avatarlab_cli.schema.live import probe
 from avatarlab_cli.timeframe import Window, month_window
 
 # What a quantity without a rate is counted in, by its kind.
@@ -86,7 +86,6 @@ def top(month: date, kind: str | None) -> Report:
 
 def unpriced(connection: sa.Connection, window: Window) -> Report:
     """Report what of the window's months no rate prices, how much of it, and for how many users."""
-    demand_all_rows(connection, [monthly_usage.fullname])
     bound = {
         "first": window.first,
         "end": window.end,

@@ -58,9 +58,14 @@ _TABLES = """
     WHERE n.nspname IN ('public', 'auth', 'storage', 'avatarlab_admin') AND c.relkind = 'r'
     GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname
 """
-# What only ever grows: the audit itself, and the price history, which a trigger writes.
+# What only ever grows: the audit itself, the price history, which a trigger writes, and the rate cards of all runs.
 _RECORDS = frozenset(
-    {"public.admin_audit_logs", "avatarlab_admin.audit_head", "avatarlab_admin.tier_price_history"}
+    {
+        "public.admin_audit_logs",
+        "avatarlab_admin.audit_head",
+        "avatarlab_admin.tier_price_history",
+        "avatarlab_admin.rate_card",
+    }
 )
 
 Rows = dict[tuple[str, str], dict[str, Any]]
@@ -222,7 +227,7 @@ def act(
 
 
 def rows(conninfo: str) -> Rows:
-    """Return every row there is, of whatever table, but the audit and the price history; without updated_at."""
+    """Return every row there is, of whatever table, but the audit, the price history and the rate cards; without updated_at."""
     found: Rows = {}
     with psycopg.connect(conninfo) as connection:
         for schema, table, keys in connection.execute(_TABLES).fetchall():

@@ -1,14 +1,17 @@
-"""Two databases for commands that only look: a few rows of known values, and the demo platform computed."""
+"""Databases for commands that only look: a few rows of known values, and the demo platform computed."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from avatarlab_cli.database import Database
+from avatarlab_cli.demo.snapshots import write
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.schema.admin import monthly_usage, platform_statistics
 from avatarlab_cli.schema.private import job_runs
@@ -16,6 +19,8 @@ from avatarlab_cli.schema.supabase import users
 from jobs.registry import JOBS
 from jobs.runner import Order, execute
 from tests.conftest import DEMO_END, created_database
+from tests.database.costing import books
+from tests.reference import costs
 
 ADA, ADELE, EVE = (UUID(int=number << 120) for number in (0x1A, 0x1B, 0x2C))
 EMAILS = {ADA: "ada@example.com", ADELE: "adele@example.com", EVE: "Eve@example.org"}
@@ -31,6 +36,38 @@ def computed(server_conninfo: str, demo_template: str) -> Iterator[str]:
         for job in JOBS:
             execute(Database(conninfo), job, Order(rates.load(), today=DEMO_END.date()))
         yield conninfo
+
+
+@pytest.fixture(scope="session")
+def demo(server_conninfo: str, demo_template: str) -> Iterator[str]:
+    """The demo with snapshots of 60 days, computed on its last day."""
+    with created_database(server_conninfo, demo_template) as conninfo:
+        database = Database(conninfo)
+        with database.write() as connection:
+            write(connection, 60, DEMO_END.date())
+        for job in JOBS:
+            execute(database, job, Order(rates.load(), today=DEMO_END.date()))
+        yield conninfo
+
+
+@pytest.fixture(scope="session")
+def told(demo: str) -> costs.Books:
+    """The books of the demo."""
+    with Database(demo).read() as connection:
+        return books(connection, DEMO_END.date())
+
+
+@pytest.fixture(scope="session")
+def stored(told: costs.Books) -> list[costs.Part]:
+    """What every user, nobody and the platform cost."""
+    return costs.stored_parts(told)
+
+
+@pytest.fixture(scope="session")
+def emails(demo: str) -> dict[Any, str]:
+    """Every user's e-mail address."""
+    with psycopg.connect(demo) as connection:
+        return dict(connection.execute("select id, email from auth.users").fetchall())
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
 """A platform whose costs are computed, and the books from which the reference recounts them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from avatarlab_cli.output import copying
 from avatarlab_cli.report import Report
 from jobs import monthly_usage, platform_statistics
 from tests.database.comparing import (
@@ -75,7 +78,22 @@ def books(connection: sa.Connection, today: date = TODAY, rates: Sequence[Rate] 
 
 def shown(connection: sa.Connection, report: Report) -> Rows:
     """Return a report's rows, every one of its columns in them."""
+    names = [column.name for column in report.columns]
     rows = [dict(row) for row in connection.execute(report.select).mappings()]
     for row in rows:
-        assert row.keys() == {column.name for column in report.columns}
+        assert row.keys() == set(names)
+    # Commands run it another way, which must not make a difference.
+    with copying.rows(copying.compiled(report.select, connection), connection) as copied:
+        texts = [
+            dict(zip(map(str, report.select.selected_columns.keys()), row, strict=True)) for row in copied
+        ]
+    numbers = [name for name in names if any(isinstance(row[name], int | Decimal) for row in rows)]
+    assert Counter(tuple(_number(row[name]) for name in numbers) for row in texts) == Counter(
+        tuple(_number(row[name]) for name in numbers) for row in rows
+    )
     return rows
+
+
+def _number(value: object) -> Decimal | str | None:
+    flags = {"t": "1", "f": "0", "True": "1", "False": "0"}
+    return None if value is None else Decimal(flags.get(str(value), str(value)))

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,13 +16,18 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.queries import cost_explain, cost_margin, cost_report, cost_user
 from avatarlab_cli.queries.users import UserName
-from avatarlab_cli.timeframe import Window
-from tests.database.comparing import TODAY, rolled_back, storage_known
-from tests.database.costing import Rows, arrange, books, shown
-from tests.reference import costs
+from avatarlab_cli.rollup import rates
+from avatarlab_cli.rollup.rates import PLATFORM_KINDS, RateCard
+from avatarlab_cli.timeframe import Window, month_window
+from jobs import monthly_usage
+from jobs.result import Task
+from tests.database.comparing import TODAY, record_month, record_snapshot, rolled_back, storage_known
+from tests.database.costing import Rows, arrange, books, compute, record_sizes, shown
+from tests.reference import costs, usage
 from tests.reference.costs import MILLIONTH, Books, Part
-from tests.reference.generate import Dataset, datasets
+from tests.reference.generate import Dataset, dataset, datasets
 from tests.reference.rates import UNIT_SIZE
+from tests.reference.rows import MAKERS
 from tests.reference.source import UNATTRIBUTED, days_between, month_of
 
 EXAMPLES = settings(
@@ -404,3 +411,129 @@ def check_margin(row: dict[str, Any]) -> None:
         assert row["margin_ratio"] is None
     else:
         assert abs(Fraction(row["margin_ratio"]) - Fraction(revenue - cost) / Fraction(revenue)) < MILLIONTH
+
+
+CHANGES = (
+    "select 1",
+    "drop table tts_generations cascade",
+    "alter table tts_generations drop column model",
+    "alter table generated_images drop column provider cascade",
+    "drop table avatar_fine_tune_usage cascade",
+    "drop schema storage cascade",
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_missing_is_not_nothing(migrated: Database, change: str) -> None:
+    """Without a table, a column or a schema the rest is as it was, and what cannot be known is NULL and told."""
+    sizes = dict.fromkeys(MARCH, 10**9)
+    with rolled_back(migrated) as connection:
+        connection.execute(sa.text(change))
+        arrange(connection, dataset(TODAY, 11, dict.fromkeys(MAKERS, 8)), set(range(1, TODAY.day)), sizes)
+        told = books(connection)
+        stored = costs.stored_parts(told)
+        rows = shown(connection, cost_report.report(connection, EVERY_MONTH, ("kind",)))
+        check_stored(rows, stored, ("kind",), told)
+        by = ("kind", "provider")
+        check_rows(
+            shown(connection, cost_report.report(connection, EVERY_MONTH, by)),
+            costs.row_parts(told),
+            by,
+            told,
+        )
+        lacking = {kind for kind, is_there in usage.available(told.source).kinds.items() if not is_there}
+        assert {row["kind"] for row in rows if row["cost"] is None} >= lacking
+        notes = cost_user.unpriced(connection, EVERY_MONTH).notes
+        assert {note.split()[0] for note in notes if "is missing" in note} == lacking | (
+            {"storage"} if "storage" in change else set()
+        )
+        user = min(told.source.accounts())
+        lines = [line for line in costs.lines(told) if (line.owner, month_of(line.day)) == (user, MONTHS[-1])]
+        check_explained(connection, user, MONTHS[-1], lines, stored_amounts(told).get((user, MONTHS[-1])))
+        check_margins(connection, stored, told, MONTHS[-1])
+
+
+def test_storage_is_rounded_once(migrated: Database) -> None:
+    """What lies in the middle of two millionths is rounded up, of a user, of nobody and of the database alike."""
+    last = date(2025, 1, 31)
+    with rolled_back(migrated) as connection:
+        user = UUID(int=7)
+        connection.execute(
+            sa.text("insert into auth.users (id, email) values (:id, 'a@example.com')"), {"id": user}
+        )
+        for day in days_between(last.replace(day=1), last):
+            record_snapshot(connection, day, {user: 500_000, UNATTRIBUTED: 500_000})
+            record_sizes(connection, {day: 84_000})
+        compute(connection)
+        window = month_window(last.replace(day=1))
+        rows = shown(connection, cost_report.report(connection, window, ("user", "kind")))
+        found = {(row["email"], row["kind"]): row["cost"] for row in rows}
+        for who in ("a@example.com", "(unattributed)"):
+            assert found[who, "storage"] == Decimal("0.000011")
+        assert found["(platform)", "database"] == Decimal("0.000011")
+
+
+def test_storage_without_a_rate_is_not_free(migrated: Database) -> None:
+    """Without a rate for it, storage costs NULL: that of a user, of nobody, and the database."""
+    card = RateCard("USD", tuple(rate for rate in rates.load().rates if rate.kind not in PLATFORM_KINDS))
+    with rolled_back(migrated) as connection:
+        record_month(connection, None)
+        for day in MARCH[:-1]:
+            connection.execute(
+                sa.text("update avatarlab_admin.storage_daily set bytes = 5 where day = :day"), {"day": day}
+            )
+        monthly_usage.run(connection, Task(TODAY, card))
+        rows = shown(connection, cost_report.report(connection, EVERY_MONTH, ("kind",)))
+        found = {row["kind"]: (row["cost"], row["is_incomplete"]) for row in rows}
+        assert (found["storage"], found["database"]) == ((None, True), (None, True))
+        assert found["image"] == (0, False)
+
+
+def test_rows_that_changed_since(migrated: Database) -> None:
+    """Rows that went, came or were altered after the run make a line of their own; the sum is still what is stored."""
+    with rolled_back(migrated) as connection:
+        user, other = UUID(int=7), UUID(int=8)
+        for number, who in enumerate((user, other)):
+            email = {"id": who, "email": f"{number}@example.com"}
+            connection.execute(sa.text("insert into auth.users (id, email) values (:id, :email)"), email)
+        add_images(connection, user, "grok", "qwen", "grok", "unheard-of")
+        compute(connection)
+        stored = connection.scalar(sa.text("select image_cost from monthly_usage"))
+        for change, difference in (
+            ("delete from generated_images where provider = 'qwen'", "0.0125"),
+            ("update generated_images set provider = 'seedream' where provider = 'unheard-of'", "-0.0275"),
+            ("delete from generated_images", "0.0525"),
+        ):
+            connection.execute(sa.text(change))
+            for flag in (False, True):
+                rows = [
+                    row
+                    for row in explained(connection, user, MONTHS[-1], is_by_row=flag)
+                    if row["kind"] == "image"
+                ]
+                assert sum(row["amount"] or 0 for row in rows) == stored
+                rest = {row["item"]: row["amount"] for row in rows if row["item"].startswith("(")}
+                assert rest == {cost_explain.CHANGED: Decimal(difference)}
+        add_images(connection, other, "grok")
+        assert explained(connection, other, MONTHS[-1]) == []
+        rows = shown(connection, cost_report.report(connection, EVERY_MONTH, ("provider", "user")))
+        changed = {
+            (row["user_id"], row["provider"]): row["cost"]
+            for row in rows
+            if row["provider"] in {"grok", cost_report.CHANGED}
+        }
+        assert changed == {
+            (user, cost_report.CHANGED): Decimal("0.0525"),
+            (other, "grok"): Decimal("0.02"),
+            (other, cost_report.CHANGED): Decimal("-0.02"),
+        }
+        assert total(rows) == Fraction(stored or 0)
+
+
+def add_images(connection: sa.Connection, user: UUID, *providers: str) -> None:
+    statement = (
+        "insert into generated_images (user_id, prompt, image_url, provider, created_at)"
+        " values (:user, '', '', :provider, '2025-03-03')"
+    )
+    for provider in providers:
+        connection.execute(sa.text(statement), {"user": user, "provider": provider})

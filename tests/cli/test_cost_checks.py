@@ -1,0 +1,141 @@
+"""Checks of costs: budgets that are spent, and days far outside the others."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.rollup import rates
+from jobs.registry import JOBS
+from jobs.runner import Order, execute
+from tests.cli.acting import copied
+from tests.cli.costing import amount, cost, rows_of
+from tests.conftest import DEMO_END
+from tests.reference import costs
+from tests.reference.source import UNATTRIBUTED
+
+TODAY = DEMO_END.date()
+JUNE = date(2025, 6, 1)
+EACH = """currency: USD
+budgets:
+  - {amount: "0.000001"}
+  - {kind: video, amount: 100000}
+  - {kind: image, amount: "0.01"}
+  - {user: each, amount: "0.5"}
+  - {user: EMAIL, amount: 100000}
+  - {user: each, kind: voice, amount: 0}
+  - {user: EMAIL, kind: image, amount: "0.000001"}
+"""
+
+
+def test_budgets(demo: str, stored: list[costs.Part], emails: dict[Any, str], tmp_path: Path) -> None:
+    """Each form of budget is held against what it is for; a user's own takes the place of that for each."""
+    users = [part for part in stored if part.owner in emails and part.month == JUNE and part.kind == "image"]
+    dear = max(users, key=lambda part: part.cost or 0).owner
+    env = budgets(tmp_path, EACH.replace("EMAIL", emails[dear]))
+    shown = cost(demo, "budget", "check", "--json", env=env)
+    assert shown.code == ExitCode.FOUND
+    found = {(row["line"], row["email"]): amount(row["spent"]) for row in rows_of(shown)}
+    expected: dict[tuple[int, str | None], Fraction | None] = {
+        (3, None): spent(stored),
+        (5, None): spent(stored, kind="image"),
+    }
+    for user, email in emails.items():
+        if user != dear and (spent(stored, user) or 0) >= Fraction(45, 100):
+            expected[6, email] = spent(stored, user)
+        if spent(stored, user, "voice"):
+            expected[8, email] = spent(stored, user, "voice")
+    expected[9, emails[dear]] = spent(stored, dear, "image")
+    assert found == expected
+    assert len(expected) > 6
+    states = {row["line"]: row["state"] for row in rows_of(shown) if row["line"] != 6}
+    assert states == {3: "over", 5: "over", 8: "over", 9: "over"}
+
+
+def budgets(directory: Path, text: str) -> dict[str, str]:
+    """Write a budgets file; returns the setting that names it."""
+    (directory / "budgets.yaml").write_text(text, encoding="utf-8")
+    return {"AVATARLAB_BUDGETS_FILE": str(directory / "budgets.yaml")}
+
+
+def spent(
+    stored: list[costs.Part], owner: costs.Owner | None = None, kind: str | None = None
+) -> Fraction | None:
+    """Return what June cost altogether, or an owner, or of a kind; None where that is not known."""
+    return costs.summed(
+        part.cost
+        for part in stored
+        if part.month == JUNE and owner in {None, part.owner} and kind in {None, part.kind}
+    )
+
+
+def test_a_budget_that_is_nearly_spent(demo: str, stored: list[costs.Part], tmp_path: Path) -> None:
+    """What is spent to the millionth is at the budget, a millionth more of budget is near it, and half is neither."""
+    whole = spent(stored)
+    assert whole is not None
+    exact = Decimal(whole.numerator) / Decimal(whole.denominator)
+    for budget, code, state in (
+        (exact, ExitCode.FOUND, "at"),
+        (exact + Decimal("0.000001"), ExitCode.FOUND, "near"),
+        (exact - Decimal("0.000001"), ExitCode.FOUND, "over"),
+        (2 * exact, 0, None),
+    ):
+        env = budgets(tmp_path, f'currency: USD\nbudgets:\n  - {{amount: "{budget:f}"}}\n')
+        shown = cost(demo, "budget", "check", "--json", env=env)
+        assert shown.code == code
+        assert [row["state"] for row in rows_of(shown)] == ([state] if state else [])
+    assert cost(demo, "budget", "check", "--near", "50", "--json", env=env).code == ExitCode.FOUND
+    assert cost(demo, "budget", "check", "--json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "currency: EUR\nbudgets:\n  - {amount: 1}\n",
+            "the budgets are in EUR, and the costs of 2025-06 in USD",
+        ),
+        ("currency: USD\nbudgets:\n  - {amount: 1}\n  - {user: x@example.com, amount: 1}\n", "line 4"),
+        ("currency: USD\nbudgets:\n  - {amount: -1}\n", "budgets.yaml:3"),
+    ],
+)
+def test_budgets_that_cannot_be_checked(demo: str, tmp_path: Path, text: str, message: str) -> None:
+    """Another currency, a user who does not exist and a faulty file are refused as configuration."""
+    shown = cost(demo, "budget", "check", env=budgets(tmp_path, text))
+    assert (shown.code, shown.out) == (ExitCode.CONFIGURATION, "")
+    assert message in shown.err
+
+
+def test_anomalies(demo: str, emails: dict[Any, str]) -> None:
+    """A user who suddenly spends a fortune is found, with exit code 3; without that the check is quiet."""
+    day = TODAY - timedelta(days=1)
+    quiet = cost(demo, "anomalies", "--least", "1000000", "--json")
+    assert (quiet.code, rows_of(quiet)) == (0, [])
+    with copied(demo) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            user = connection.execute(
+                "select user_id from avatarlab_admin.usage_daily where day < %s and image_cost > 0 and user_id <> %s"
+                " group by user_id having count(*) >= 7 order by 1 limit 1",
+                [day, UNATTRIBUTED],
+            ).fetchone()
+            assert user is not None
+            connection.execute(
+                "insert into generated_images (user_id, prompt, image_url, provider, created_at)"
+                " select %s, '', '', 'seedream', %s from generate_series(1, 50000)",
+                [user[0], datetime.combine(day, datetime.min.time(), UTC)],
+            )
+        for job in JOBS:
+            execute(Database(conninfo), job, Order(rates.load(), today=TODAY))
+        found = cost(conninfo, "anomalies", "--least", "1000", "--json")
+    assert found.code == ExitCode.FOUND
+    rows = {(row["subject"], row["who"]): row for row in rows_of(found)}
+    assert rows.keys() == {("user", emails[user[0]]), ("kind", "image")}
+    for row in rows.values():
+        assert (row["day"], row["direction"]) == (day.isoformat(), "above")
+        assert Decimal(row["cost"]) >= 2000
