@@ -101,15 +101,25 @@ def test_a_budget_that_is_nearly_spent(demo: str, stored: list[costs.Part], tmp_
             "currency: EUR\nbudgets:\n  - {amount: 1}\n",
             "the budgets are in EUR, and the costs of 2025-06 in USD",
         ),
-        ("currency: USD\nbudgets:\n  - {amount: 1}\n  - {user: x@example.com, amount: 1}\n", "line 4"),
         ("currency: USD\nbudgets:\n  - {amount: -1}\n", "budgets.yaml:3"),
     ],
 )
 def test_budgets_that_cannot_be_checked(demo: str, tmp_path: Path, text: str, message: str) -> None:
-    """Another currency, a user who does not exist and a faulty file are refused as configuration."""
+    """Another currency and a faulty file are refused as configuration."""
     shown = cost(demo, "budget", "check", env=budgets(tmp_path, text))
     assert (shown.code, shown.out) == (ExitCode.CONFIGURATION, "")
     assert message in shown.err
+
+
+def test_a_budget_of_nobody(demo: str, tmp_path: Path) -> None:
+    """A budget for a user who is gone is named by its line, is no good news, and keeps no other from being checked."""
+    text = "currency: USD\nbudgets:\n  - {amount: 1}\n  - {user: x@example.com, amount: 1}\n"
+    shown = cost(demo, "budget", "check", "--json", env=budgets(tmp_path, text))
+    assert [row["line"] for row in rows_of(shown)] == [3]
+    assert "nobody has the name in line 4 of the budgets" in shown.err
+    alone = "currency: USD\nbudgets:\n  - {user: x@example.com, amount: 1}\n"
+    shown = cost(demo, "budget", "check", "--json", env=budgets(tmp_path, alone))
+    assert (shown.code, rows_of(shown)) == (ExitCode.FOUND, [])
 
 
 def test_anomalies(demo: str, emails: dict[Any, str]) -> None:

@@ -181,7 +181,7 @@ def test_csv_and_json(template: str) -> None:
         "--sort",
         "kind,provider",
     )
-    shown = cost(template, "report", "--by", "kind,provider,model", *MAY, *fields, "--csv")
+    shown = cost(template, "report", "--by", "kind,provider,model,unit", *MAY, *fields, "--csv")
     assert shown.out == (
         "kind,provider,model,unit,quantity,unpriced,cost,is_incomplete\n"
         "database,supabase,,,,,,true\n"
@@ -215,4 +215,5 @@ def test_on_a_terminal(template: str) -> None:
         "storage                 n/a       -  yes",
         "total        0.053160 + n/a",
         "note: not all of it could be priced, and that is in no amount; `avatarlab cost unpriced` lists it",
+        "note: the database's size is not on record for every day of 2025-05",
     ]
