@@ -30,7 +30,7 @@ _ANOMALIES = f"""
         FROM avatarlab_admin.usage_daily d
         WHERE d.user_id <> :nobody AND d.day >= :back AND d.day < :window_end
         UNION ALL
-        SELECT 'kind', NULL, kind, day, cost FROM days_by_kind WHERE cost IS NOT NULL
+        SELECT 'kind', NULL, kind, day, cost FROM days_by_kind WHERE cost > 0 OR NOT is_incomplete AND cost IS NOT NULL
     ), known AS (
         SELECT * FROM spent WHERE subject = 'kind' OR cost > 0
     ), checked AS (
@@ -90,7 +90,6 @@ def anomalies(connection: sa.Connection, window: Window, bounds: Bounds) -> Repo
     back = window.first - timedelta(days=HISTORY_DAYS)
     bound = {
         "nobody": UNATTRIBUTED,
-        # The days' own statement has a :first and an :end, of the history.
         "window_first": window.first,
         "window_end": window.end,
         "least": bounds.least,
@@ -141,7 +140,7 @@ def anomalies(connection: sa.Connection, window: Window, bounds: Bounds) -> Repo
             Column("days", Kind.INTEGER, "how many days the history has", wide=True),
         ),
         sort="-day,-score,who",
-        notes=_unjudged_notes(unjudged),
+        notes=(*_unjudged_notes(unjudged), *costs.stale_notes(connection, window.end)),
         empty="Nothing is far outside its own history.",
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.costs import DATABASE, storage_cost
+from avatarlab_cli.queries.costs import DATABASE, LAST_DAY, storage_cost
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.metrics import KINDS, QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.private import database_daily, usage_daily
@@ -23,7 +23,8 @@ def _of(kind: str) -> str:
 
 
 # The names of the bounds must not be those of the statement this becomes a part of: one of the two values would be lost.
-# A day without any row of usage is one on which nothing was used; without a snapshot, storage is not known.
+# A day without any row of usage is one on which nothing was used, unless no run has come so far; without a snapshot,
+# storage is not known.
 _USAGE = f"""
     WITH days AS (
         SELECT g.day::date AS day
@@ -33,7 +34,7 @@ _USAGE = f"""
                coalesce(bool_or(unpriced ? 'storage'), false) AS storage_lacks
         FROM avatarlab_admin.usage_daily WHERE day >= :since AND day < :until GROUP BY day
     )
-    SELECT v.kind, d.day, CASE WHEN s.day IS NULL THEN 0 ELSE v.cost END AS cost, coalesce(v.lacks, false) AS is_incomplete
+    SELECT v.kind, d.day, CASE WHEN s.day IS NOT NULL THEN v.cost WHEN d.day <= {LAST_DAY} THEN 0 END AS cost, coalesce(v.lacks, false) AS is_incomplete
     FROM days d LEFT JOIN sums s USING (day)
     CROSS JOIN LATERAL (VALUES {", ".join(f"('{kind}', s.{kind}, s.{kind}_lacks)" for kind in QUANTITIES)}) AS v (kind, cost, lacks)
     UNION ALL

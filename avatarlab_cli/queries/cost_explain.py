@@ -183,7 +183,7 @@ def _rest(lines: sa.CTE, stored: sa.CTE, *, is_by_row: bool) -> sa.Select[Any]:
 
 
 def _notes(connection: sa.Connection, stored: sa.CTE, month: Month) -> tuple[str, ...]:
-    total = connection.scalar(sa.select(sa.func.sum(stored.c.cost)))
+    total = connection.scalar(sa.select(costs.total(stored.c.cost)))
     notes = [] if total is None else [f"the stored cost of {month.first:%Y-%m} is {total}"]
     if not month.is_storage_known:
         notes.append("some days of the month have no snapshot of what was stored, so storage has no cost")

@@ -19,6 +19,8 @@ METHODS = (f"last-{RECENT_DAYS}-days", "month-so-far")
 """The days to come will cost what the last seven complete ones did on average, or those of the month so far."""
 AUTO = "auto"
 
+# What is kept costs a share of the month a day, and months differ in length.
+_LENGTH = "extract(day FROM date_trunc('month', d.day::timestamp) + interval '1 month - 1 day')::int"
 # Every month as far as the current one has got: until `cut`, which is the first day that is not over. The days before
 # anything was ever counted tell nothing of those to come.
 _FORECASTS = f"""
@@ -31,7 +33,8 @@ _FORECASTS = f"""
                coalesce(bool_or(d.is_incomplete) FILTER (WHERE d.day >= m.month), false) AS is_incomplete,
                coalesce(sum(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut), 0) AS complete,
                count(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut) AS known_complete,
-               avg(d.cost) FILTER (WHERE d.day >= m.cut - {RECENT_DAYS} AND d.day < m.cut AND d.day >= :began) AS recent,
+               avg(CASE WHEN d.kind IN ('storage', 'database') THEN d.cost * {_LENGTH} / (m.until - m.month) ELSE d.cost END)
+                   FILTER (WHERE d.day >= m.cut - {RECENT_DAYS} AND d.day < m.cut AND d.day >= :began) AS recent,
                avg(d.cost) FILTER (WHERE d.day >= m.month AND d.day < m.cut AND d.day >= :began) AS mean
         FROM months m JOIN days_by_kind d ON d.day >= m.month - {RECENT_DAYS} AND d.day < m.until
         GROUP BY m.month, m.cut, m.until, d.kind
@@ -125,6 +128,7 @@ def forecast(connection: sa.Connection, today: date, method: str, *, is_past: bo
         select.add_cte(days).where(sa.true() if is_computed else sa.false()),
         columns,
         sort="month,kind" if is_past else "-forecast,kind",
+        notes=() if is_past else costs.stale_notes(connection, today),
         empty="There is no past month to look back at."
         if known and is_past
         else NEVER.format(f"{this:%Y-%m}"),

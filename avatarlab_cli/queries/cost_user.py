@@ -47,13 +47,22 @@ def user(connection: sa.Connection, user: UserName, month: date) -> Report:
     own = monthly_usage
     stored = sa.and_(own.c.user_id == user.id, own.c.usage_month == month)
     joined = this.outerjoin(before, same).join(own, stored)
+    # Who has no row in a month that was computed used nothing in it; storage was not looked at where it is not known.
+    last = next((known for known in found if known.first == previous), None)
+    of_storage = 0 if last is not None and last.is_storage_known else sa.null()
+    unused = sa.cast(
+        sa.case((this.c.kind == "storage", of_storage), else_=sa.null() if last is None else 0),
+        sa.Numeric(14, 6),
+    )
+    had_row = sa.exists().where(own.c.user_id == user.id, own.c.usage_month == previous)
+    before_cost = sa.case((had_row, before.c.cost), else_=unused)
     share = this.c.cost / sa.func.nullif(sa.func.sum(this.c.cost).over(), 0)
     select = sa.select(
         this.c.kind,
         sa.case((this.c.kind.in_(PLATFORM_KINDS), "platform"), else_="user").label("paid_by"),
         this.c.cost,
-        before.c.cost.label("previous"),
-        (this.c.cost - before.c.cost).label("change"),
+        before_cost.label("previous"),
+        (this.c.cost - before_cost).label("change"),
         sa.func.round(share, 6).label("share"),
         sa.func.jsonb_extract_path(own.c.unpriced, this.c.kind, type_=JSONB).label("unpriced"),
     ).select_from(joined)

@@ -38,10 +38,11 @@ def _is_whole(table: str, marker: str) -> str:
 
 
 _OF_NOBODY = "s.user_id = :nobody"
-# A table that is not kept up any more ends early, so the end is the last day of any. Rows may be dated ahead.
-_LAST = """least(current_date, greatest(
+# SQL for the last day that anything is on record of: a table that is not kept up any more ends early. Rows may be
+# dated ahead.
+LAST_DAY = """(SELECT least(current_date, greatest(
         (SELECT max(day) FROM avatarlab_admin.usage_daily), (SELECT max(day) FROM avatarlab_admin.storage_daily),
-        (SELECT max(day) FROM avatarlab_admin.database_daily), (SELECT max(day) FROM avatarlab_admin.subscription_daily)))"""
+        (SELECT max(day) FROM avatarlab_admin.database_daily), (SELECT max(day) FROM avatarlab_admin.subscription_daily))))"""
 _MONTHS = sa.text(f"""
     WITH months AS (
         SELECT month::date AS month, (month + interval '1 month')::date AS until
@@ -56,7 +57,7 @@ _MONTHS = sa.text(f"""
            {_is_whole("database_daily", "true")} AS is_database_known,
            {_is_whole("subscription_daily", _OF_NOBODY)} AS is_revenue_known
     FROM months m
-    CROSS JOIN (SELECT {_LAST} AS last) AS r
+    CROSS JOIN (SELECT {LAST_DAY} AS last) AS r
     CROSS JOIN LATERAL (
         SELECT coalesce(
             (SELECT max(rate_card_version) FROM public.monthly_usage WHERE usage_month = m.month),
@@ -84,7 +85,7 @@ class Month:
 
 def last_day(connection: sa.Connection) -> date | None:
     """Return the last day that anything is on record of, None where nothing is."""
-    day: date | None = connection.scalar(sa.text(f"SELECT {_LAST}"))
+    day: date | None = connection.scalar(sa.text(f"SELECT {LAST_DAY}"))
     return day
 
 

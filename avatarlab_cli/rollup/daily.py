@@ -14,11 +14,13 @@ from avatarlab_cli.rollup.metrics import (
     DEFINITION_VERSION,
     KINDS,
     METRICS,
+    UNATTRIBUTED,
     Expression,
     Source,
 )
 from avatarlab_cli.rollup.pricing import Extract, owned_rows, priced_rows
 from avatarlab_cli.rollup.rates import in_force
+from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.private import storage_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
@@ -138,17 +140,25 @@ def _days_with_snapshot(window: Window) -> sa.CTE:
 
 
 def _storage_parts(window: Window, rates: sa.Table) -> list[sa.Select[Any]]:
-    """Return what was stored on the days that have a snapshot, and how much of it has no price."""
-    by = [storage_daily.c.day, storage_daily.c.user_id]
-    inside = sa.and_(storage_daily.c.day >= window.first, storage_daily.c.day < window.end)
-    stored = sa.func.sum(storage_daily.c.bytes)
-    unpriced = sa.func.jsonb_build_object("storage", stored)
+    """Return what was stored on the days that have a snapshot, and how much of it has no price.
+
+    What an account had on record is nobody's once the account is gone.
+    """
+    kept, account = storage_daily, supabase.users.alias("account")
+    user_id = sa.func.coalesce(account.c.id, UNATTRIBUTED).label("user_id")
+    each = (
+        sa.select(kept.c.day, user_id, sa.func.sum(kept.c.bytes).label("bytes"))
+        .select_from(kept.outerjoin(account, account.c.id == kept.c.user_id))
+        .where(kept.c.day >= window.first, kept.c.day < window.end)
+        .group_by(kept.c.day, user_id)
+        .subquery("stored")
+    )
+    unpriced = sa.func.jsonb_build_object("storage", each.c.bytes)
     return [
-        _part(*by, storage_bytes=stored).where(inside).group_by(*by),
-        _part(*by, kind=sa.literal("storage"), unpriced=unpriced)
-        .where(inside, _storage_price(storage_daily.c.day, rates).is_(None))
-        .group_by(*by)
-        .having(stored > 0),
+        _part(each.c.day, each.c.user_id, storage_bytes=each.c.bytes),
+        _part(each.c.day, each.c.user_id, kind=sa.literal("storage"), unpriced=unpriced).where(
+            each.c.bytes > 0, _storage_price(each.c.day, rates).is_(None)
+        ),
     ]
 
 
