@@ -13,7 +13,7 @@ from avatarlab_cli.errors import ExitCode, RefusedError
 from avatarlab_cli.permissions import COMMANDS, SUPER_ADMIN
 from avatarlab_cli.queries.keys import NEUTRALISED
 from avatarlab_cli.queries.naming import ENTRY
-from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, supabase  # noqa: F401 (they define what acts change)
+from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, private, supabase  # noqa: F401 (they define what acts change)
 from avatarlab_cli.schema.base import metadata, qualified
 from avatarlab_cli.schema.foreign_keys import foreign_keys
 
@@ -63,6 +63,8 @@ _STRANGE = """
                  WHEN u.after IS NULL THEN u.before -> 'id' = u.key -> 'id' AND k.columns @> c.before
                  ELSE k.columns @> c.before AND c.before = c.after AND c.before <> '[]' END, false)
 """
+# Of the toolkit's own records acts change these alone; the others say what was, or guard it.
+_OWN = frozenset({qualified(private.usage_adjustment)})
 _UUID = "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 # What the act itself would refuse: that an active admin is shut out.
 _ADMINS = """
@@ -156,7 +158,8 @@ def _changeable(run: Run) -> dict[str, list[str]]:
     tables = (
         table
         for table in metadata.tables.values()
-        if table.schema in {None, "auth"} and table is not admin.admin_audit_logs
+        if (table.schema in {None, "auth"} and table is not admin.admin_audit_logs)
+        or qualified(table) in _OWN
     )
     found = ((qualified(table), run.live.relation(qualified(table)), table) for table in tables)
     return {

@@ -18,6 +18,7 @@ from avatarlab_cli.actions.undo import final_acts
 from avatarlab_cli.cli import ActCommand
 from avatarlab_cli.errors import ExitCode
 from tests.cli.acting import (
+    A_CLOSED_MONTH,
     SECRETS,
     act,
     chain_breaks,
@@ -109,6 +110,7 @@ CASES = {
     "key revoke": Case(KEYS, REASON),
     "key rotate": Case(KEYS, ("--grace", "48h"), once=LOST),
     "key expire": Case(KEYS, ("--at", "7d")),
+    "cost reprice": Case((), ("--month", "2025-03"), before=A_CLOSED_MONTH, changed=1),
 }
 UNDOABLE = [words for words in CASES if not CASES[words].final]
 HIDDEN = {"two_factor_secret", "backup_codes", "encrypted_password", "recovery_token"}
