@@ -130,6 +130,7 @@ RULES = {
     "cost rates show": _report(COUNTERS, "--version", "abc", code=ExitCode.NOT_FOUND),
     "cost rates validate": _free(),
     "cost rates diff": _report(COUNTERS, code=ExitCode.NOT_FOUND),
+    "cost reprice": Rule(("--month", "2025-03", DRY), CHIEF, code=ExitCode.NOT_FOUND),
     "job list": _free(),
     "job run": _report(CHIEF, "monthly-usage", DRY),
     "job history": _report(COUNTERS),
