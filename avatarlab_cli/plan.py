@@ -71,7 +71,7 @@ def read_plan(path: str) -> Plan:
 
 def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_float=str)
     except ValueError as error:
         raise _unreadable(path, number) from error
     if not isinstance(record, dict):

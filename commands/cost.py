@@ -11,10 +11,12 @@ from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import cost_budget, cost_rates, options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
     import sqlalchemy as sa
 
+    from avatarlab_cli.context import Context
     from avatarlab_cli.report import Report
     from avatarlab_cli.rollup.rates import RateCard
 
@@ -239,8 +241,10 @@ def reprice(
 ) -> None:
     """Price a month by the rate card in force, and show the difference kind by kind.
 
-    That card is the one the setting rates_file names. An open month is recomputed by the job monthly-usage, which prices it so on every run anyway. A closed month keeps
-    its figures; the differences are recorded as adjustments, which `audit undo` takes back.
+    That card is the one the setting rates_file names. An open month is recomputed by the job monthly-usage, which
+    prices it so on every run anyway; so it takes the permission for `job run` as well. A closed month keeps its
+    figures; the differences are recorded as adjustments, which `audit undo` takes back. Closed is what the table
+    avatarlab_admin.period_close says so of; no command closes a month yet.
 
     \b
     Examples:
@@ -255,13 +259,21 @@ def reprice(
     card = rates.load(invocation.settings.get("rates_file"))
     with invocation.reading() as connection:
         is_closed = periods.is_closed(connection, when)
-    if is_closed:
-        from avatarlab_cli.actions.reprice import Reprice
-        from avatarlab_cli.perform import perform
+    (_adjust if is_closed else _recompute)(context, when, card)
 
-        perform(context, Reprice(card.as_dict()), [f"{when:%Y-%m}"])
-    else:
-        _recompute(context, when, card)
+
+def _adjust(context: typer.Context, month: date, card: "RateCard") -> None:
+    """Say what a closed month would cost by the card, and record it."""
+    from avatarlab_cli.actions.reprice import Reprice
+    from avatarlab_cli.perform import perform
+    from avatarlab_cli.queries import cost_reprice
+
+    invocation = current(context)
+    with invocation.reading() as connection:
+        report = cost_reprice.difference(connection, month, card, is_closed=True)
+        rows = [dict(row) for row in connection.execute(report.select.order_by("kind")).mappings()]
+    _say(invocation, report, rows)
+    perform(context, Reprice(card.as_dict()), [f"{month:%Y-%m}"])
 
 
 def _recompute(context: typer.Context, month: date, card: "RateCard") -> None:
@@ -272,10 +284,7 @@ def _recompute(context: typer.Context, month: date, card: "RateCard") -> None:
     from jobs.runner import Order, execute
 
     invocation = current(context)
-    if invocation.flags.get("plan"):
-        raise UsageError(
-            f"{month:%Y-%m} is open, and a plan is for closed months", hint="--dry-run shows the difference"
-        )
+    _demand_a_run(invocation, month)
 
     def build(connection: "sa.Connection") -> "Report":
         return cost_reprice.difference(connection, month, card, is_closed=False)
@@ -284,12 +293,39 @@ def _recompute(context: typer.Context, month: date, card: "RateCard") -> None:
         show(context, build)
         invocation.environment.say("nothing was changed")
         return
-    demand_options(context, cost_reprice.COLUMNS)
+    demand_options(context, cost_reprice.OF_OPEN)
     with invocation.reading() as connection:
-        rows = connection.execute(build(connection).select).mappings().all()
+        report = build(connection)
+        rows = [dict(row) for row in connection.execute(report.select.order_by("kind")).mappings()]
+    _say(invocation, report, [] if invocation.flags.get("yes") else rows)
+    if not invocation.flags.get("yes"):
+        invocation.confirm(f"Compute {month:%Y-%m} anew by rate card {card.version}?")
     done = execute(invocation.job_database, BY_NAME["monthly-usage"], Order(card, month_window(month)))
-    show_rows(context, cost_reprice.COLUMNS, [dict(row) for row in rows])
+    show_rows(context, cost_reprice.OF_OPEN, rows)
     invocation.environment.say(f"{month:%Y-%m} is priced by rate card {card.version} now (run {done.run_id})")
+
+
+def _demand_a_run(invocation: "Context", month: date) -> None:
+    """Raise NotPermittedError unless the acting admin may run jobs, UsageError for options that a run has no use for."""
+    from avatarlab_cli.actions.actor import demand_actor
+    from avatarlab_cli.permissions import COMMANDS
+
+    for option, what in (("plan", "a plan is"), ("reason", "a reason is kept")):
+        if invocation.flags.get(option):
+            raise UsageError(
+                f"{month:%Y-%m} is open, and {what} for closed months",
+                hint=f"leave out --{option}; --dry-run shows the difference",
+            )
+    with invocation.reading() as connection:
+        actor = demand_actor(connection, invocation.settings.get("admin"))
+    actor.demand(COMMANDS["job run"], "job run")
+
+
+def _say(invocation: "Context", report: "Report", rows: "Iterable[Mapping[str, object]]") -> None:
+    from avatarlab_cli.queries import cost_reprice
+
+    for line in cost_reprice.sentences(report, rows):
+        invocation.environment.say(line)
 
 
 def _number(option: str, text: str) -> "Decimal":

@@ -154,7 +154,7 @@ class Act(ABC):
 class Change:
     """One row before and after: the columns that differ, all of them where the other side is None.
 
-    `key` is the row's primary key. Secret columns stand as a fingerprint, or not at all.
+    `key` is the row's primary key. Secret columns stand as a fingerprint, or not at all; numbers with decimals as text.
     """
 
     table: str

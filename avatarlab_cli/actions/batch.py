@@ -1,12 +1,14 @@
 """Carries an act out on any number of targets: some hundred a transaction, each failure apart from the others."""
 
 import functools
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -101,9 +103,26 @@ def _demand_as_planned(outcomes: Sequence[Outcome]) -> None:
             continue
         if outcome.at is None or len(outcome.changes) != len(expected.changes):
             raise RefusedError(_MOVED)
-        for found, planned in zip(outcome.changes, expected.changes, strict=True):
+        pairs = zip(_ordered(outcome.changes), _ordered(expected.changes), strict=True)
+        for found, planned in pairs:
             if not _is_as_planned(found, planned, outcome.at - expected.at):
                 raise RefusedError(_MOVED)
+
+
+def _ordered(changes: Iterable[Change]) -> list[Change]:
+    """Put new rows in the order of what they hold: that of their keys is another one each time."""
+    return sorted(changes, key=lambda change: (str(change.table), change.before is None, _told(change)))
+
+
+def _told(change: Change) -> str:
+    """Return what tells a change from the others on its table, the same in the plan and later."""
+    made = {name: value for name, value in _lasting(change).items() if not _is_moment(value)}
+    return json.dumps(change.key if change.before is not None else made, sort_keys=True)
+
+
+def _lasting(change: Change) -> dict[str, Any]:
+    """Return what a row becomes, without what is made up anew each time."""
+    return {name: value for name, value in (change.after or {}).items() if name not in _INVENTED}
 
 
 def _is_as_planned(found: Change, planned: Change, later: timedelta) -> bool:
@@ -112,9 +131,7 @@ def _is_as_planned(found: Change, planned: Change, later: timedelta) -> bool:
         return False
     if found.before is not None and found.key != planned.key:
         return False
-    new, wanted = (
-        {k: v for k, v in (side.after or {}).items() if k not in _INVENTED} for side in (found, planned)
-    )
+    new, wanted = _lasting(found), _lasting(planned)
     return new.keys() == wanted.keys() and all(_is_same(new[name], wanted[name], later) for name in new)
 
 
@@ -122,6 +139,10 @@ def _is_same(found: object, planned: object, later: timedelta) -> bool:
     """Tell whether two values are equal, or times that both lie as far from when they were made."""
     if found == planned:
         return True
-    if not all(isinstance(value, str) and _MOMENT.fullmatch(value) for value in (found, planned)):
+    if not (_is_moment(found) and _is_moment(planned)):
         return False
     return datetime.fromisoformat(str(found)) - datetime.fromisoformat(str(planned)) == later
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, str) and _MOMENT.fullmatch(value) is not None

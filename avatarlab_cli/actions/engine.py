@@ -1,5 +1,6 @@
 """Carries an act out on some targets in one transaction: lock, check, change, compare, and an entry for each."""
 
+import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ _CHANGED = """
     FROM act_changes GROUP BY item
 """
 _OUTCOMES = """
-    SELECT i.item, i.name, i.id, i.label, i.candidates, i.entry, i.code, i.detail, t.facts, c.rows, now() AS at
+    SELECT i.item, i.name, i.id, i.label, i.candidates, i.entry, i.code, i.detail, t.facts, c.rows::text, now() AS at
     FROM act_items i LEFT JOIN targets t USING (item) LEFT JOIN changed c USING (item) ORDER BY i.item
 """
 
@@ -176,7 +177,8 @@ def _outcome(run: Run, naming: Naming, item: Item, row: sa.Row[Any], order: Orde
         row.label,
         "changed",
         entry=None if order.is_preview else row.entry,
-        changes=tuple(Change(**change) for change in row.rows or ()),
+        # A number with decimals stays the text it is: a binary one would be near it.
+        changes=tuple(Change(**change) for change in json.loads(row.rows or "[]", parse_float=str)),
         revealed=run.revealed.get(item.number, {}),
         at=row.at,
     )

@@ -13,10 +13,9 @@ from avatarlab_cli.errors import ExitCode, RefusedError
 from avatarlab_cli.permissions import COMMANDS, SUPER_ADMIN
 from avatarlab_cli.queries.keys import NEUTRALISED
 from avatarlab_cli.queries.naming import ENTRY
-from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, supabase  # noqa: F401 (they define what acts change)
+from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, private, supabase  # noqa: F401 (they define what acts change)
 from avatarlab_cli.schema.base import metadata, qualified
 from avatarlab_cli.schema.foreign_keys import foreign_keys
-from avatarlab_cli.schema.private import usage_adjustment
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves dialects' constructors untyped
 _ROWS = """
@@ -64,6 +63,8 @@ _STRANGE = """
                  WHEN u.after IS NULL THEN u.before -> 'id' = u.key -> 'id' AND k.columns @> c.before
                  ELSE k.columns @> c.before AND c.before = c.after AND c.before <> '[]' END, false)
 """
+# Of the toolkit's own records acts change these alone; the others say what was, or guard it.
+_OWN = frozenset({qualified(private.usage_adjustment)})
 _UUID = "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 # What the act itself would refuse: that an active admin is shut out.
 _ADMINS = """
@@ -153,15 +154,12 @@ def table_named(relation: str) -> sa.Table:
 
 
 def _changeable(run: Run) -> dict[str, list[str]]:
-    """Return the columns an entry can name, by table: not those of the log itself, nor what an entry never holds.
-
-    Of the toolkit's own tables acts change one; in the others stands what jobs and triggers keep.
-    """
+    """Return the columns an entry can name, by table: not those of the log itself, nor what an entry never holds."""
     tables = (
         table
         for table in metadata.tables.values()
-        if table is usage_adjustment
-        or (table.schema in {None, "auth"} and table is not admin.admin_audit_logs)
+        if (table.schema in {None, "auth"} and table is not admin.admin_audit_logs)
+        or qualified(table) in _OWN
     )
     found = ((qualified(table), run.live.relation(qualified(table)), table) for table in tables)
     return {

@@ -1,14 +1,15 @@
 """What a month would cost by another rate card."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from avatarlab_cli.errors import NotFoundError
 from avatarlab_cli.queries import costs
 from avatarlab_cli.queries.cost_lines import Lines
-from avatarlab_cli.queries.cost_report import NEVER
 from avatarlab_cli.queries.costs import PLACES, Expression, Month, month_cost
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup import rates
@@ -16,85 +17,128 @@ from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import probe
-from avatarlab_cli.schema.private import storage_daily, usage_adjustment
+from avatarlab_cli.schema.private import database_daily, storage_daily, usage_adjustment
 from avatarlab_cli.timeframe import month_window
 
-COLUMNS = (
-    Column("kind", help="what was used"),
-    Column("before", Kind.COST, "the cost as it is, adjustments included", total=True),
+_KIND = Column("kind", help="what was used")
+_CHANGE = (
     Column("after", Kind.COST, "the cost by the other rate card", total=True),
     Column("difference", Kind.COST, "from one to the other", null="-", total=True),
-    Column("users", Kind.INTEGER, "whose cost differs, nobody counted as one"),
+    Column("users", Kind.INTEGER, "whose cost differs; nobody and the platform count as one"),
+)
+OF_OPEN = (
+    _KIND,
+    Column("stored", Kind.COST, "as the last run left it", total=True),
+    Column("before", Kind.COST, "what the rows of now cost by the rate card of that run", total=True),
+    *_CHANGE,
+)
+OF_CLOSED = (
+    _KIND,
+    Column("before", Kind.COST, "the cost as it is, adjustments included", total=True),
+    *_CHANGE,
 )
 
 
 def difference(connection: sa.Connection, month: date, card: RateCard, *, is_closed: bool) -> Report:
-    """Report the month's cost as it is and by another card, kind by kind."""
+    """Report the month's cost as it is and by another card, kind by kind; raises NotFoundError for one without costs."""
     found = costs.computed_months(connection, month_window(month))
     if not found:
-        return Report(_NOTHING, COLUMNS, empty=NEVER.format(f"{month:%Y-%m}"))
+        raise NotFoundError(
+            f"no costs are stored for {month:%Y-%m}",
+            hint=f"`avatarlab job run monthly-usage --month {month:%Y-%m}` computes them",
+        )
     each = repriced(connection, found[0], card, is_closed=is_closed)
     before, after = costs.total(each.c.before), costs.total(each.c.after)
+    columns = OF_CLOSED if is_closed else OF_OPEN
+    figures = {
+        "kind": each.c.kind,
+        "stored": costs.total(each.c.stored),
+        "before": before,
+        "after": after,
+        "difference": after - before,
+        "users": sa.func.count().filter(each.c.before.is_distinct_from(each.c.after)),
+    }
+    cards = f"before is rate card {found[0].version}, after is {card.version}"
+    since = "where stored is not before, rows have come or gone since the last run"
     return Report(
-        sa.select(
-            each.c.kind,
-            before.label("before"),
-            after.label("after"),
-            (after - before).label("difference"),
-            sa.func.count().filter(each.c.before.is_distinct_from(each.c.after)).label("users"),
-        ).group_by(each.c.kind),
-        COLUMNS,
+        sa.select(*(figures[column.name].label(column.name) for column in columns)).group_by(each.c.kind),
+        columns,
         sort="kind",
-        notes=(f"before is rate card {found[0].version}, after is {card.version}",),
+        notes=(cards,) if is_closed else (cards, since),
     )
 
 
-_UNKNOWN: list[Expression] = [sa.cast(sa.null(), sa.Text).label(column.name) for column in COLUMNS]
-_NOTHING = sa.select(*_UNKNOWN).where(sa.false())
+def sentences(report: Report, rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Yield what the report's rows and notes say, a line for each kind."""
+    for row in rows:
+        before, after, change = (_told(row[name]) for name in ("before", "after", "difference"))
+        yield f"{row['kind']}: {before} before, {after} after, difference {change}"
+    yield from report.notes
+
+
+def _told(amount: object) -> str:
+    return "n/a" if amount is None else f"{amount:f}"
 
 
 def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_closed: bool) -> sa.Subquery:
-    """Return user_id (UNATTRIBUTED for nobody), kind, before and after: a month's stored costs, and those by a card.
+    """Return user_id (UNATTRIBUTED for nobody and the platform), kind, stored, before and after: costs, and those by a card.
 
-    An open month costs what its rows cost now. A closed one costs what it did, and as much more or less as its rows, as
-    far as they are still there, cost by the other card.
+    An open month costs what its rows cost now, by the one card and the other. A closed one costs what it did, and as
+    much more or less as its rows, as far as they are still there, cost by the other card.
     """
-    stored = _stored(month)
-    old, new = (_priced(connection, month, label, chosen) for label, chosen in (("old", None), ("new", card)))
-    live = (
+    live = probe(connection)
+    available = availability(live)
+    old, new = (
+        _priced(Lines(live, available, card=of, label=label), month)
+        for label, of in (("old", None), ("new", card))
+    )
+    rows = (
         sa.select(new.c.user_id, new.c.kind, old.c.cost.label("old"), new.c.cost.label("new"))
         .select_from(new.join(old, sa.and_(new.c.user_id == old.c.user_id, new.c.kind == old.c.kind)))
         .subquery("live")
     )
-    joined = stored.join(
-        live, sa.and_(stored.c.user_id == live.c.user_id, stored.c.kind == live.c.kind), full=True
-    )
-    moved = sa.func.coalesce(live.c.new, 0) - sa.func.coalesce(live.c.old, 0)
-    is_lost = sa.and_(live.c.old.is_not(None), live.c.new.is_(None))
-    unused = sa.case((stored.c.before.is_not(None), sa.literal_column(f"0.{'0' * PLACES}", sa.Numeric)))
-    after = (
-        sa.case(
-            (is_lost, sa.null()),
-            (moved != 0, sa.func.coalesce(stored.c.cost, 0) + moved),
-            else_=stored.c.cost,
-        )
-        if is_closed
-        else sa.case((live.c.kind.is_(None), unused), else_=live.c.new)
-    )
+    stored = _stored(month)
+    is_same = sa.and_(stored.c.user_id == rows.c.user_id, stored.c.kind == rows.c.kind)
+    kind = sa.func.coalesce(stored.c.kind, rows.c.kind)
+    known = [of for of in sorted(available.priced) if of != "storage" or month.is_storage_known]
+    before, after = _closed(stored, rows) if is_closed else _open(rows, kind, known)
     return (
         sa.select(
-            sa.func.coalesce(stored.c.user_id, live.c.user_id).label("user_id"),
-            sa.func.coalesce(stored.c.kind, live.c.kind).label("kind"),
-            stored.c.before,
+            sa.func.coalesce(stored.c.user_id, rows.c.user_id).label("user_id"),
+            kind.label("kind"),
+            stored.c.cost.label("stored"),
+            sa.cast(before, sa.Numeric).label("before"),
             sa.cast(after, sa.Numeric).label("after"),
         )
-        .select_from(joined)
+        .select_from(stored.join(rows, is_same, full=True))
         .subquery("repriced")
     )
 
 
+def _open(rows: sa.Subquery, kind: Expression, known: Sequence[str]) -> tuple[Expression, Expression]:
+    """Return what the rows cost by the two cards; without a row 0, where rows of the kind can be seen."""
+    unused = sa.case((kind.in_(known), 0))
+    old, new = (sa.case((rows.c.kind.is_(None), unused), else_=cost) for cost in (rows.c.old, rows.c.new))
+    return old, new
+
+
+def _closed(stored: sa.Subquery, rows: sa.Subquery) -> tuple[Expression, Expression]:
+    """Return the cost as it was last adjusted, and that which was stored, moved by what the rows cost more or less."""
+    moved = sa.func.coalesce(rows.c.new, 0) - sa.func.coalesce(rows.c.old, 0)
+    is_lost = sa.and_(rows.c.old.is_not(None), rows.c.new.is_(None))
+    after = sa.case(
+        (is_lost, sa.null()),
+        (moved != 0, sa.func.coalesce(stored.c.cost, 0) + moved),
+        else_=stored.c.cost,
+    )
+    return stored.c.before, after
+
+
 def _stored(month: Month) -> sa.Subquery:
-    """Return each user's and nobody's cost of each kind as it was computed, and `before`: as it was last adjusted."""
+    """Return each owner's cost of each kind as it was computed, and `before`: as it was last adjusted.
+
+    The database is the platform's alone, so that nobody and the platform, who share an id, share no kind.
+    """
     every, own = costs.costs([month]), usage_adjustment
     adjusted = (
         sa.select(own.c.user_id, own.c.metric, own.c.after)
@@ -109,16 +153,17 @@ def _stored(month: Month) -> sa.Subquery:
     return (
         sa.select(someone.label("user_id"), every.c.kind, every.c.cost, before.label("before"))
         .select_from(every.outerjoin(adjusted, is_own))
-        .where(every.c.owner != costs.PLATFORM)
         .subquery("stored")
     )
 
 
-def _priced(connection: sa.Connection, month: Month, label: str, card: RateCard | None) -> sa.Subquery:
-    """Return what the month's rows cost by a card, its own if none is given: user_id, kind, cost."""
-    live = probe(connection)
-    lines = Lines(live, availability(live), card=card, label=label).select([month])
-    parts = [_storage(month, card)]
+def _priced(asked: Lines, month: Month) -> sa.Subquery:
+    """Return what the month's rows cost by the card that is asked for: user_id, kind, cost."""
+    label = asked.label
+    select = rates.stored(month.version) if asked.card is None else rates.unstored(asked.card)
+    rate = select.cte(f"rates_of_platform_{label}")
+    parts = [_storage(month, rate), _database(month, rate)]
+    lines = asked.select([month])
     if lines is not None:
         line = lines.subquery(f"lines_{label}")
         parts.append(sa.select(line.c.user_id, line.c.kind, line.c.amount))
@@ -131,9 +176,8 @@ def _priced(connection: sa.Connection, month: Month, label: str, card: RateCard 
     )
 
 
-def _storage(month: Month, card: RateCard | None) -> sa.Select[Any]:
+def _storage(month: Month, rate: sa.CTE) -> sa.Select[Any]:
     own, window = storage_daily, month_window(month.first)
-    rate = (rates.stored(month.version) if card is None else rates.unstored(card)).subquery()
     amount = month_cost(own.c.day, own.c.bytes, rate.c.price)
     return (
         sa.select(own.c.user_id, sa.literal("storage").label("kind"), amount.label("amount"))
@@ -141,4 +185,18 @@ def _storage(month: Month, card: RateCard | None) -> sa.Select[Any]:
         .where(own.c.day >= window.first, own.c.day < window.end, own.c.bytes > 0)
         .where(sa.true() if month.is_storage_known else sa.false())
         .group_by(own.c.user_id)
+    )
+
+
+def _database(month: Month, rate: sa.CTE) -> sa.Select[Any]:
+    """Return what the database cost the platform; NULL unless each of its days is on record and has a rate."""
+    own, window = database_daily, month_window(month.first)
+    amount = month_cost(own.c.day, own.c.bytes, rate.c.price)
+    is_whole = sa.and_(
+        sa.true() if month.is_database_known else sa.false(), sa.func.count(rate.c.price) == sa.func.count()
+    )
+    return (
+        sa.select(sa.literal(UNATTRIBUTED, sa.Uuid), sa.literal(costs.DATABASE), sa.case((is_whole, amount)))
+        .select_from(own.outerjoin(rate, rates.in_force(rate, costs.DATABASE, own.c.day)))
+        .where(own.c.day >= window.first, own.c.day < window.end)
     )

@@ -58,13 +58,11 @@ _TABLES = """
     WHERE n.nspname IN ('public', 'auth', 'storage', 'avatarlab_admin') AND c.relkind = 'r'
     GROUP BY n.nspname, c.relname ORDER BY n.nspname, c.relname
 """
-# What only ever grows: the audit itself, the price history, which a trigger writes, and the rate cards of all runs.
+# What only ever grows: the audit itself, the price history, which a trigger writes, and the rate cards there were.
 _RECORDS = frozenset(
     {
         "public.admin_audit_logs",
-        "avatarlab_admin.audit_head",
-        "avatarlab_admin.tier_price_history",
-        "avatarlab_admin.rate_card",
+        *("avatarlab_admin.audit_head", "avatarlab_admin.tier_price_history", "avatarlab_admin.rate_card"),
     }
 )
 
@@ -227,7 +225,7 @@ def act(
 
 
 def rows(conninfo: str) -> Rows:
-    """Return every row there is, of whatever table, but the audit, the price history and the rate cards; without updated_at."""
+    """Return every row there is, of whatever table, but the audit and the price history; without updated_at."""
     found: Rows = {}
     with psycopg.connect(conninfo) as connection:
         for schema, table, keys in connection.execute(_TABLES).fetchall():
@@ -287,3 +285,15 @@ def chain_breaks(conninfo: str) -> list[int]:
     """
     with psycopg.connect(conninfo) as connection:
         return [seq for (seq,) in connection.execute(statement)]
+
+
+# Two users spoke, by a rate card of one rate, and the month is closed.
+A_CLOSED_MONTH = """
+    INSERT INTO avatarlab_admin.rate_card (version, currency, card) VALUES ('before', 'USD', '{"currency": "USD", "rates":
+        [{"kind": "voice", "key": "elevenlabs", "unit": "1k characters", "price": "0.005", "from": "2024-01-01"}]}');
+    INSERT INTO tts_generations (user_id, text, created_at)
+    SELECT id, 'h', '2025-03-05Z' FROM auth.users WHERE email IN ('ann@example.com', 'ben@example.com');
+    INSERT INTO monthly_usage (user_id, usage_month, voice_cost, rate_card_version, computed_at)
+    SELECT user_id, '2025-03-01', 0.000005, 'before', now() FROM tts_generations;
+    INSERT INTO avatarlab_admin.period_close (month, digest) VALUES ('2025-03-01', 'x');
+"""

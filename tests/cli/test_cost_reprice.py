@@ -1,219 +1,149 @@
-"""A month priced by another card, open and closed; and costs of known rows, to the letter."""
+"""Months priced by another rate card as an admin meets it: what is said, what is asked, and who may."""
 
 import json
-from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from avatarlab_cli.database import Database
 from avatarlab_cli.errors import ExitCode
-from avatarlab_cli.rollup import rates
-from jobs.registry import BY_NAME
-from jobs.runner import Order, execute
-from tests.cli.acting import act, arranged, copied, entries, user_id
-from tests.cli.costing import cost
-from tests.cli.invoking import terminal
-from tests.conftest import DEMO_END
+from avatarlab_cli.permissions import column_of
+from tests.cli.acting import A_CLOSED_MONTH, act, entries, user_id
+from tests.cli.invoking import Outcome
 from tests.database.contents import contents
 
-ANN = "ann@example.com"
-CARD = """currency: USD
-rates:
-  - {kind: image, key: qwen, unit: image, price: "0.02", from: 2024-01-01}
-  - {kind: image, key: seedream, unit: image, price: "0.04", from: 2024-01-01}
-  - {kind: voice, key: elevenlabs, unit: 1k characters, price: "0.11", from: 2024-01-01}
-"""
-MAY = ("--month", "2025-05")
+REPRICE = ("cost", "reprice", "--month", "2025-03")
+VOICE = "voice: 0.000010 before, 0.000440 after, difference 0.000430\n"
 
 
-@pytest.fixture(scope="module")
-def template(server_conninfo: str, migrated_panel_template: str) -> Iterator[str]:
-    """Admins, and one user with four images and a text to speech in May 2025, computed in June."""
-    with arranged(server_conninfo, migrated_panel_template) as conninfo:
-        with psycopg.connect(conninfo) as connection:
-            for provider in ("qwen", "seedream", "unheard-of", "unheard-of"):
-                connection.execute(
-                    "insert into generated_images (user_id, prompt, image_url, provider, model, created_at)"
-                    " values (%s, '', '', %s, 'm-2025-01-01', '2025-05-03')",
-                    [user_id(ANN), provider],
-                )
-            speech = (
-                "insert into tts_generations (user_id, text, created_at) values (%s, 'abc', '2025-05-04')"
-            )
-            connection.execute(speech, [user_id(ANN)])
-        execute(Database(conninfo), BY_NAME["monthly-usage"], Order(rates.load(), today=DEMO_END.date()))
-        yield conninfo
+def execute(conninfo: str, statement: str, *values: object) -> None:
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(statement.encode(), values or None)
+
+
+def reprice(conninfo: str, *more: str, admin: str | None = "super_admin@example.com") -> Outcome:
+    return act(conninfo, *REPRICE, *more, admin=admin)
 
 
 @pytest.fixture
-def priced(template: str) -> Iterator[str]:
-    """A copy to change."""
-    with copied(template) as conninfo:
-        yield conninfo
+def closed(conninfo: str) -> str:
+    """A platform whose March is closed."""
+    execute(conninfo, A_CLOSED_MONTH)
+    return conninfo
 
 
 @pytest.fixture
-def card(tmp_path: Path) -> dict[str, str]:
-    """The settings that name another card: dearer images, speech at half the price."""
-    (tmp_path / "rates.yaml").write_text(CARD, encoding="utf-8")
-    return {"AVATARLAB_RATES_FILE": str(tmp_path / "rates.yaml")}
+def opened(closed: str) -> str:
+    """A platform whose March is open again."""
+    execute(closed, "UPDATE avatarlab_admin.period_close SET reopened_at = now()")
+    return closed
 
 
-def close(conninfo: str) -> None:
-    with psycopg.connect(conninfo) as connection:
-        connection.execute(
-            "insert into avatarlab_admin.period_close (month, digest) values ('2025-05-01', 'x')"
-        )
-
-
-def usage(conninfo: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(conninfo) as connection:
-        return connection.execute("select t::text, xmin::text from monthly_usage t order by 1").fetchall()
-
-
-def amounts(conninfo: str) -> dict[str, Decimal | None]:
-    """Return what is stored of the user's month."""
-    with psycopg.connect(conninfo) as connection:
-        row = connection.execute(
-            "select image_cost, voice_cost, total_cost from monthly_usage where usage_month = '2025-05-01'"
-        ).fetchone()
-    return dict(zip(("image", "voice", "total"), row or (), strict=False))
-
-
-DIFFERENCES = {
-    "image": ("0.052500", "0.060000", "0.007500", 1),
-    "voice": ("0.000660", "0.000330", "-0.000330", 1),
-    "fine_tuning": ("0.000000", "0.000000", "0.000000", 0),
-    "inference": ("0.000000", "0.000000", "0.000000", 0),
-    "video": ("0.000000", "0.000000", "0.000000", 0),
-    "storage": (None, None, None, 0),
-}
-
-
-def differences(out: str) -> dict[str, tuple[object, ...]]:
-    return {
-        row["kind"]: (row["before"], row["after"], row["difference"], row["users"]) for row in json.loads(out)
-    }
-
-
-def test_a_dry_run_of_an_open_month(priced: str, card: dict[str, str]) -> None:
-    """The difference of each kind is shown, and the whole database is as it was."""
-    before = contents(priced)
-    shown = act(priced, "cost", "reprice", *MAY, "--dry-run", "--json", env=card)
-    assert shown.code == 0, shown.err
-    assert differences(shown.out) == DIFFERENCES
-    assert contents(priced) == before
-
-
-def test_an_open_month(priced: str, card: dict[str, str]) -> None:
-    """The month is stored as the difference said, and a second time nothing differs."""
-    done = act(priced, "cost", "reprice", *MAY, "--json", env=card)
+@pytest.mark.parametrize("more", [("--dry-run",), ("--yes",)])
+def test_a_closed_month_says_the_difference(closed: str, more: tuple[str, ...]) -> None:
+    """Kind by kind, on stderr, before it is recorded; stdout is the act's own."""
+    done = reprice(closed, *more, "--json")
     assert done.code == 0, done.err
-    assert differences(done.out) == DIFFERENCES
-    assert amounts(priced) == {
-        "image": Decimal("0.06"),
-        "voice": Decimal("0.00033"),
-        "total": Decimal("0.06033"),
-    }
-    written = usage(priced)
-    again = act(priced, "cost", "reprice", *MAY, "--json", env=card)
-    assert {row["difference"] for row in json.loads(again.out)} <= {"0.000000", None}
-    assert usage(priced) == written
+    assert VOICE in done.err
+    assert {row["result"] for row in json.loads(done.out)} <= {"would change", "changed"}
 
 
-def test_a_closed_month(priced: str, card: dict[str, str]) -> None:
-    """Its figures stay; the differences are adjustments of an audited act, which is undone, and done twice is done once."""
-    close(priced)
-    before = usage(priced)
-    dry = act(priced, "cost", "reprice", *MAY, "--dry-run", "--json", env=card)
-    assert (dry.code, adjustments(priced)) == (0, [])
-    done = act(priced, "cost", "reprice", *MAY, "--yes", "--json", "--reason", "New contract", env=card)
-    assert done.code == 0, done.err
-    assert [row["result"] for row in json.loads(done.out)] == ["changed"]
-    assert adjustments(priced) == [
-        ("image_cost", Decimal("0.0525"), Decimal("0.06")),
-        ("voice_cost", Decimal("0.00066"), Decimal("0.00033")),
-    ]
-    assert entries(priced)[-1]["action"] == "cost.reprice"
-    again = act(priced, "cost", "reprice", *MAY, "--yes", "--json", env=card)
+def test_adjusted_twice(closed: str) -> None:
+    """What was recorded is where the next difference begins; a second time there is none."""
+    assert reprice(closed, "--yes").code == 0
+    again = reprice(closed, "--yes", "--json")
+    assert "voice: 0.000440 before, 0.000440 after, difference 0.000000\n" in again.err
     assert [row["result"] for row in json.loads(again.out)] == ["unchanged"]
-    back = act(priced, "cost", "reprice", *MAY, "--yes", "--json")
-    assert [row["result"] for row in json.loads(back.out)] == ["changed"]
-    assert adjustments(priced)[2:] == [
-        ("image_cost", Decimal("0.06"), Decimal("0.0525")),
-        ("voice_cost", Decimal("0.00033"), Decimal("0.00066")),
-    ]
-    numbers = [str(entry["seq"]) for entry in entries(priced) if entry["action"] == "cost.reprice"]
-    assert len(numbers) == 2
-    for number in reversed(numbers):
-        taken_back = act(priced, "audit", "undo", number, "--yes")
-        assert taken_back.code == 0, taken_back.err
-    assert adjustments(priced) == []
-    assert usage(priced) == before
 
 
-def adjustments(conninfo: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(conninfo) as connection:
-        return connection.execute(
-            "select metric, before, after from avatarlab_admin.usage_adjustment order by recorded_at, metric"
+def test_the_price_of_the_database(closed: str) -> None:
+    """What the platform pays for its database is adjusted as well, under nobody's id and a name of its own."""
+    execute(
+        closed,
+        "INSERT INTO avatarlab_admin.database_daily (day, area, bytes)"
+        " SELECT day::date, 'Other', 1000000000 FROM generate_series('2025-03-01'::date, '2025-03-31', '1 day') AS d (day)",
+    )
+    assert reprice(closed, "--yes").code == 0
+    with psycopg.connect(closed) as connection:
+        found = connection.execute(
+            "SELECT before, after::text FROM avatarlab_admin.usage_adjustment"
+            " WHERE metric = 'database_cost' AND user_id = '00000000-0000-0000-0000-000000000000'"
         ).fetchall()
+    assert found == [(None, "0.125000")]
 
 
-def test_a_plan_is_for_closed_months(priced: str, card: dict[str, str], tmp_path: Path) -> None:
-    """An open month has none; of a closed one a plan is carried out later."""
-    plan = str(tmp_path / "may.plan")
-    refused = act(priced, "cost", "reprice", *MAY, "--plan", plan, env=card)
-    assert (refused.code, refused.out) == (ExitCode.USAGE, "")
-    close(priced)
-    assert act(priced, "cost", "reprice", *MAY, "--plan", plan, env=card).code == 0
-    assert act(priced, "apply", plan, "--yes").code == 0
-    assert len(adjustments(priced)) == 2
-
-
-def test_csv_and_json(template: str) -> None:
-    """Amounts are written to the last decimal, in JSON as text; nothing unknown is 0."""
-    fields = (
-        "--fields",
-        "kind,provider,model,unit,quantity,unpriced,cost,is_incomplete",
-        "--sort",
-        "kind,provider",
+def test_an_open_month_is_run(opened: str) -> None:
+    """It is asked for, then the job sets it; rows are in order, and there is no entry to undo."""
+    last = len(entries(opened))
+    before = contents(opened)
+    declined = reprice(opened)
+    assert declined.code == ExitCode.DECLINED
+    assert VOICE in declined.err
+    assert contents(opened) == before
+    done = reprice(opened, "--yes", "--json")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    assert [row["kind"] for row in rows] == sorted(row["kind"] for row in rows)
+    voice = next(row for row in rows if row["kind"] == "voice")
+    assert (voice["stored"], voice["before"], voice["after"], voice["users"]) == (
+        "0.000010",
+        "0.000010",
+        "0.000440",
+        2,
     )
-    shown = cost(template, "report", "--by", "kind,provider,model,unit", *MAY, *fields, "--csv")
-    assert shown.out == (
-        "kind,provider,model,unit,quantity,unpriced,cost,is_incomplete\n"
-        "database,supabase,,,,,,true\n"
-        "image,qwen,m,image,1,,0.012500,false\n"
-        "image,seedream,m,image,1,,0.040000,false\n"
-        "image,unheard-of,m,image,2,2,,true\n"
-        "storage,supabase,,,,,,true\n"
-        "voice,elevenlabs,,1k characters,3,,0.000660,false\n"
+    assert len(entries(opened)) == last
+    with psycopg.connect(opened) as connection:
+        stored = connection.execute(
+            "SELECT sum(voice_cost)::text FROM monthly_usage WHERE usage_month = '2025-03-01'"
+        ).fetchone()
+    assert stored == ("0.000440",)
+
+
+def test_new_usage_is_no_difference_of_price(opened: str) -> None:
+    """What came since the last run is in both figures, and what that run stored stands beside them."""
+    execute(
+        opened,
+        "INSERT INTO tts_generations (user_id, text, created_at) VALUES (%s, 'hh', '2025-03-06Z')",
+        user_id("ann@example.com"),
     )
-    shown = cost(template, "explain", ANN, *MAY, "--json", "--fields", "kind,item,quantity,rate,amount")
-    assert json.loads(shown.out) == [
-        {"kind": "image", "item": "qwen", "quantity": "1", "rate": "0.0125", "amount": "0.0125"},
-        {"kind": "image", "item": "seedream", "quantity": "1", "rate": "0.04", "amount": "0.04"},
-        {"kind": "image", "item": "unheard-of", "quantity": "2", "rate": None, "amount": None},
-        {"kind": "voice", "item": "elevenlabs", "quantity": "3", "rate": "0.22", "amount": "0.00066"},
-    ]
-    assert "the stored cost of 2025-05 is 0.053160" in shown.err
+    (voice,) = (
+        row for row in json.loads(reprice(opened, "--dry-run", "--json").out) if row["kind"] == "voice"
+    )
+    assert (voice["stored"], voice["before"], voice["after"], voice["difference"]) == (
+        "0.000010",
+        "0.000020",
+        "0.000880",
+        "0.000860",
+    )
 
 
-def test_on_a_terminal(template: str) -> None:
-    """A terminal shows what is not known as n/a, and the exact total last."""
-    shown = terminal(template, "cost", "report", *MAY, "--color", "never", columns=100)
-    assert [line.rstrip() for line in shown.out.splitlines()] == [
-        "kind                   cost   share  is_incomplete",
-        "image              0.052500  98.8 %  yes",
-        "voice              0.000660   1.2 %  no",
-        "fine_tuning        0.000000   0.0 %  no",
-        "inference          0.000000   0.0 %  no",
-        "video              0.000000   0.0 %  no",
-        "database                n/a       -  yes",
-        "storage                 n/a       -  yes",
-        "total        0.053160 + n/a",
-        "note: not all of it could be priced, and that is in no amount; `avatarlab cost unpriced` lists it",
-        "note: the database's size is not on record for every day of 2025-05",
-    ]
+@pytest.mark.parametrize("option", ["--reason", "--plan"])
+def test_what_a_run_has_no_use_for(opened: str, tmp_path: Path, option: str) -> None:
+    """A run writes no entry, so a reason for it and a plan of it are refused, and nothing is done."""
+    before = contents(opened)
+    done = reprice(opened, option, str(tmp_path / "file"), "--yes")
+    assert (done.code, contents(opened)) == (ExitCode.USAGE, before)
+    assert "2025-03 is open" in done.err
+
+
+@pytest.mark.parametrize("more", [("--dry-run",), ("--yes",)])
+def test_an_open_month_takes_both_permissions(opened: str, more: tuple[str, ...]) -> None:
+    """Who may not run jobs does not run one this way, nor does who names no admin."""
+    statement = "UPDATE admin_users SET permissions = %s WHERE user_id = %s"
+    for held, code in (
+        (("financial.write",), ExitCode.NOT_PERMITTED),
+        (("settings.write",), ExitCode.NOT_PERMITTED),
+        (("financial.write", "settings.write"), ExitCode.OK),
+    ):
+        column = json.dumps(column_of(frozenset(held)))
+        execute(opened, statement, column, user_id("bare1@example.com"))
+        assert reprice(opened, *more, admin="bare1@example.com").code == code
+    assert reprice(opened, *more, admin=None).code == ExitCode.NOT_PERMITTED
+
+
+def test_a_month_without_figures(conninfo: str) -> None:
+    """It is said in a sentence, and what would help."""
+    done = reprice(conninfo, "--dry-run")
+    assert (done.code, done.out) == (ExitCode.NOT_FOUND, "")
+    assert "no costs are stored for 2025-03" in done.err
+    assert "job run monthly-usage --month 2025-03" in done.err

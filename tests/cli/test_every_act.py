@@ -18,6 +18,7 @@ from avatarlab_cli.actions.undo import final_acts
 from avatarlab_cli.cli import ActCommand
 from avatarlab_cli.errors import ExitCode
 from tests.cli.acting import (
+    A_CLOSED_MONTH,
     SECRETS,
     act,
     chain_breaks,
@@ -66,15 +67,6 @@ REQUESTS = tuple(str(user_id(name)) for name in _people("asking1", "asking2"))
 LOST = "undone, the new key is gone, and nobody has kept it"
 REASON = ("--reason", "it must be")
 # It was computed with a card by which its image cost a cent; and is closed.
-CLOSED_MONTH = """
-    INSERT INTO avatarlab_admin.rate_card (version, currency, card) VALUES ('before', 'USD', '{"currency": "USD",
-        "rates": [{"kind": "image", "key": "grok", "unit": "image", "price": "0.01", "from": "2024-01-01"}]}');
-    INSERT INTO generated_images (user_id, prompt, image_url, provider, created_at)
-        SELECT id, '', '', 'grok', '2025-03-02' FROM auth.users WHERE email = 'ann@example.com';
-    INSERT INTO monthly_usage (user_id, usage_month, images_generated, image_cost, total_cost, unpriced, computed_at, rate_card_version)
-        SELECT id, '2025-03-01', 1, 0.01, 0.01, '{}', now(), 'before' FROM auth.users WHERE email = 'ann@example.com';
-    INSERT INTO avatarlab_admin.period_close (month, digest) VALUES ('2025-03-01', 'x');
-"""
 CASES = {
     "admin bootstrap": Case(
         _people("ann"),
@@ -115,11 +107,11 @@ CASES = {
     "tier repair": Case(_people("idle1", "idle2")),
     "tier requests approve": Case(REQUESTS),
     "tier requests reject": Case(REQUESTS),
-    "cost reprice": Case((), ("--month", "2025-03"), before=CLOSED_MONTH, changed=1),
     "key create": Case(ANN_BEN, ("--name", "bridge", "--expires", "90d"), once=LOST),
     "key revoke": Case(KEYS, REASON),
     "key rotate": Case(KEYS, ("--grace", "48h"), once=LOST),
     "key expire": Case(KEYS, ("--at", "7d")),
+    "cost reprice": Case((), ("--month", "2025-03"), before=A_CLOSED_MONTH, changed=1),
 }
 UNDOABLE = [words for words in CASES if not CASES[words].final]
 HIDDEN = {"two_factor_secret", "backup_codes", "encrypted_password", "recovery_token"}

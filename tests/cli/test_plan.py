@@ -11,7 +11,7 @@ import pytest
 
 from avatarlab_cli.actions.act import Act
 from avatarlab_cli.errors import ExitCode
-from tests.cli.acting import ROOT, SECRETS, act, entries, hashes, key_id, rows, user_id
+from tests.cli.acting import A_CLOSED_MONTH, ROOT, SECRETS, act, entries, hashes, key_id, rows, user_id
 from tests.database.contents import contents
 
 ANN, BEN, IDLE = "ann@example.com", "ben@example.com", "idle1@example.com"
@@ -138,6 +138,34 @@ def test_what_does_not_matter_may_move(conninfo: str, plan: Path) -> None:
     """A value that the act neither reads nor writes may be another by now."""
     change(conninfo, "UPDATE profiles SET name = 'Benjamin' WHERE id = %s", user_id(BEN))
     assert act(conninfo, "apply", str(plan), "--yes").code == 0
+
+
+def test_new_rows_with_new_ids(conninfo: str, tmp_path: Path) -> None:
+    """Several rows that get another id each time are planned and done, whichever order the ids put them in."""
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(A_CLOSED_MONTH.encode())
+        connection.execute("UPDATE monthly_usage SET voice_cost = 0.07 WHERE user_id = %s", [user_id(BEN)])
+    path = tmp_path / "reprice.plan"
+    assert act(conninfo, "cost", "reprice", "--month", "2025-03", "--plan", str(path)).code == 0
+    planned = lines(path)[1]["changes"]
+    assert {(row["after"]["before"], row["after"]["after"]) for row in planned} == {
+        ("0.000005", "0.000220"),
+        ("0.070000", "0.070215"),
+    }
+    for records in (planned, planned[::-1]):
+        path.write_text(
+            "".join(
+                json.dumps(record) + "\n"
+                for record in [lines(path)[0], {**lines(path)[1], "changes": records}]
+            ),
+            encoding="utf-8",
+        )
+        done = act(conninfo, "apply", str(path), "--dry-run")
+        assert done.code == 0, done.err
+    assert act(conninfo, "apply", str(path), "--yes").code == 0
+    with psycopg.connect(conninfo) as connection:
+        found = connection.execute("SELECT count(*) FROM avatarlab_admin.usage_adjustment").fetchone()
+    assert found == (2,)
 
 
 def _another_value(records: list[dict[str, Any]]) -> None:

@@ -137,10 +137,10 @@ RULES = {
     "cost margin": _report(COUNTERS),
     "cost budget check": _report(COUNTERS),
     # Of an open month it is the job that is run, as whoever may write.
-    "cost reprice": _report(MANAGERS, "--month", "2025-03", DRY),
     "cost rates show": _report(COUNTERS, "--version", "abc", code=ExitCode.NOT_FOUND),
     "cost rates validate": _free(),
     "cost rates diff": _report(COUNTERS, code=ExitCode.NOT_FOUND),
+    "cost reprice": Rule(("--month", "2025-03", DRY), CHIEF, code=ExitCode.NOT_FOUND),
     "job list": _free(),
     "job run": _report(CHIEF, "monthly-usage", DRY),
     "job history": _report(COUNTERS),

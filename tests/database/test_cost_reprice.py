@@ -2,13 +2,16 @@
 
 from datetime import date
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
 
+import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
+from avatarlab_cli.errors import NotFoundError
 from avatarlab_cli.queries import cost_reprice, costs
 from avatarlab_cli.rate_file import parse
 from avatarlab_cli.rollup.rates import RateCard
@@ -35,7 +38,9 @@ rates:
   - {kind: image, key: qwen, unit: image, price: "0", from: 2024-01-01}
   - {kind: video, key: hailuo, unit: video, price: "7", from: 2024-01-01}
   - {kind: storage, key: storage, unit: GB-month, price: "0.03", from: 2025-03-05}
+  - {kind: database, key: database, unit: GB-month, price: "0.2", from: 2025-01-01}
 """
+SIZES = {date(2025, 3, number): 10**9 + number for number in range(1, TODAY.day + 1)}
 Amounts = dict[tuple[reference.Owner, str], Fraction | None]
 
 
@@ -44,13 +49,9 @@ def other_card() -> RateCard:
 
 
 def amounts(connection: sa.Connection, text: str) -> Amounts:
-    """Return what the month costs each user and nobody by a card."""
+    """Return what the month costs each user, nobody and the platform by a card."""
     parts = reference.stored_parts(books(connection, rates=rates_from_yaml(text)))
-    return {
-        (part.owner, part.kind): part.cost
-        for part in parts
-        if part.month == MONTH and part.owner != reference.PLATFORM
-    }
+    return {(part.owner, part.kind): part.cost for part in parts if part.month == MONTH}
 
 
 def by_kind(before: Amounts, after: Amounts) -> dict[str, tuple[object, ...]]:
@@ -64,6 +65,14 @@ def by_kind(before: Amounts, after: Amounts) -> dict[str, tuple[object, ...]]:
     return found
 
 
+def sums(amounts: Amounts) -> dict[str, object]:
+    """Return the amounts added up by kind."""
+    return {
+        kind: reference.summed(cost for (_, of), cost in amounts.items() if of == kind)
+        for kind in {kind for _, kind in amounts}
+    }
+
+
 def difference(
     connection: sa.Connection, card: RateCard, *, is_closed: bool
 ) -> dict[str, tuple[object, ...]]:
@@ -71,28 +80,57 @@ def difference(
     return {row["kind"]: (row["before"], row["after"], row["difference"], row["users"]) for row in rows}
 
 
+def stored_by_kind(connection: sa.Connection) -> dict[str, object]:
+    rows = shown(connection, cost_reprice.difference(connection, MONTH, other_card(), is_closed=False))
+    return {row["kind"]: row["stored"] for row in rows}
+
+
+def lose(connection: sa.Connection, table: str) -> None:
+    connection.execute(sa.text(f"delete from {table} where ctid in (select ctid from {table} limit 2)"))
+
+
 @EXAMPLES
-@given(data=datasets(TODAY), days=st.sampled_from([set(range(1, TODAY.day)), {3, 4}]))
-def test_an_open_month(migrated: Database, data: Dataset, days: set[int]) -> None:
-    """The difference is the recount's by the two cards, and what a run by the other card then stores."""
+@given(
+    data=datasets(TODAY),
+    days=st.sampled_from([set(range(1, TODAY.day)), {3, 4}]),
+    sizes=st.sampled_from([SIZES, {}]),
+    gone=st.sampled_from(["generated_images", "tts_generations"]),
+)
+def test_an_open_month(
+    migrated: Database, data: Dataset, days: set[int], sizes: dict[date, int], gone: str
+) -> None:
+    """The difference is that of the same rows by two cards, and what a run stores; what it was before stands apart."""
     with rolled_back(migrated) as connection:
-        arrange(connection, data, days, {})
+        arrange(connection, data, days, sizes)
+        stored = sums(amounts(connection, RATES))
+        assume(stored)
+        lose(connection, gone)
         before, after = amounts(connection, RATES), amounts(connection, OTHER)
         assert difference(connection, other_card(), is_closed=False) == by_kind(before, after)
+        assert stored_by_kind(connection) == stored
         monthly_usage.run(connection, Task(TODAY, other_card(), window=month_window(MONTH)))
-        stored = costs.costs(costs.computed_months(connection, month_window(MONTH)))
-        rows = connection.execute(sa.select(stored).where(stored.c.owner != costs.PLATFORM)).all()
-        assert {(row.user_id or UUID(int=0), row.kind): row.cost for row in rows} == after
+        computed = costs.costs(costs.computed_months(connection, month_window(MONTH)))
+        rows = connection.execute(sa.select(computed)).all()
+        assert {(_owner(row), row.kind): row.cost for row in rows} == after
+
+
+def _owner(row: sa.Row[Any]) -> reference.Owner:
+    return reference.PLATFORM if row.owner == costs.PLATFORM else row.user_id or UUID(int=0)
 
 
 @EXAMPLES
-@given(data=datasets(TODAY), gone=st.sampled_from(["generated_images", "tts_generations"]))
-def test_a_closed_month(migrated: Database, data: Dataset, gone: str) -> None:
+@given(
+    data=datasets(TODAY),
+    gone=st.sampled_from(["generated_images", "tts_generations"]),
+    sizes=st.sampled_from([SIZES, {}]),
+)
+def test_a_closed_month(migrated: Database, data: Dataset, gone: str, sizes: dict[date, int]) -> None:
     """What is stored is moved by what the rows that are still there cost more or less, and by nothing else."""
     with rolled_back(migrated) as connection:
-        arrange(connection, data, set(range(1, TODAY.day)), {})
+        arrange(connection, data, set(range(1, TODAY.day)), sizes)
         stored = amounts(connection, RATES)
-        connection.execute(sa.text(f"delete from {gone} where ctid in (select ctid from {gone} limit 2)"))
+        assume(stored)
+        lose(connection, gone)
         old, new = rows_by(connection, RATES), rows_by(connection, OTHER)
         after = {key: moved(cost, old.get(key), new.get(key)) for key, cost in stored.items()}
         assert difference(connection, other_card(), is_closed=True) == by_kind(stored, after)
@@ -106,7 +144,9 @@ def rows_by(connection: sa.Connection, text: str) -> Amounts:
         if line.day.replace(day=1) == MONTH and line.amount is not None:
             key = line.owner, line.kind
             found[key] = (found.get(key) or Fraction(0)) + line.amount
-    return {key: rounded(amount or Fraction(0)) for key, amount in found.items()}
+    database = reference.PLATFORM, reference.DATABASE
+    found[database] = amounts(connection, text).get(database)
+    return {key: rounded(amount) for key, amount in found.items() if amount is not None}
 
 
 def rounded(amount: Fraction) -> Fraction:
@@ -123,7 +163,8 @@ def moved(stored: Fraction | None, old: Fraction | None, new: Fraction | None) -
 
 
 def test_a_month_never_computed(migrated: Database) -> None:
-    """Of a month without figures there is nothing to tell, open or closed."""
+    """A month without figures is not found, open or closed."""
     with rolled_back(migrated) as connection:
-        assert difference(connection, other_card(), is_closed=False) == {}
-        assert difference(connection, other_card(), is_closed=True) == {}
+        for is_closed in (False, True):
+            with pytest.raises(NotFoundError, match="no costs are stored for 2025-03"):
+                difference(connection, other_card(), is_closed=is_closed)

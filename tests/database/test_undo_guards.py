@@ -167,6 +167,12 @@ def test_the_log_itself_is_not_undone(conninfo: str) -> None:
             before={"seq": 0},
             after={"seq": entry["seq"] + 2},
         ),
+        row(
+            table="avatarlab_admin.period_close",
+            key={"id": str(user_id("a month"))},
+            before={"digest": "y"},
+            after={"digest": "x"},
+        ),
         row(table="avatarlab_admin.usage_dirty", key={}, before={"day": None}, after={"day": "2025-01-01"}),
     )
     for record in records:
