@@ -1,6 +1,7 @@
 """Every figure of the reports on storage against an independent recount, whatever is stored and named."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -225,6 +226,36 @@ def test_growth_by_day(migrated: Database, by: str | None) -> None:
     assert {row.bytes for row in rest if row.day == first} == ({0} if by else set())
 
 
+@pytest.mark.parametrize("by", storage_history.GROUPS)
+def test_growth_reads_its_own_days_alone(migrated: Database, by: str) -> None:
+    """Wherever the snapshots are read, it is by a condition on the day."""
+    with rolled_back(migrated) as connection:
+        report = storage_history.growth(connection, TODAY - timedelta(days=2), TODAY, by)
+        statement = report.select.compile(connection, compile_kwargs={"literal_binds": True})
+        connection.execute(sa.text("set local enable_seqscan = off"))
+        plan = connection.execute(sa.text(f"explain {statement}")).scalars().all()
+    reads = [number for number, line in enumerate(plan) if "on storage_daily" in line]
+    assert len(reads) >= 2
+    assert all("Cond: " in plan[number + 1] and "day >=" in plan[number + 1] for number in reads)
+
+
+def test_growth_by_bucket_adds_up(migrated: Database) -> None:
+    """What is in no bucket stands beside the buckets, where there is anything."""
+    with rolled_back(migrated) as connection:
+        record_snapshot(connection, TODAY, {UUID(int=7): 100})
+        connection.execute(sa.text("update avatarlab_admin.storage_daily set objects = 0 where bucket = ''"))
+        named = rows(connection, storage_history.growth(connection, TODAY, TODAY, "bucket"))
+        assert "" not in {row.bucket for row in named}
+        connection.execute(
+            sa.text("update avatarlab_admin.storage_daily set bytes = 9, objects = 1 where bucket = ''")
+        )
+        (whole,) = rows(connection, storage_history.growth(connection, TODAY, TODAY))
+        found = rows(connection, storage_history.growth(connection, TODAY, TODAY, "bucket"))
+        assert {row.bucket: row.bytes for row in found if row.bytes} == {"": 9, "avatars": 100}
+        assert sum(row.bytes for row in found) == whole.bytes == 109
+        assert sum(row.objects for row in found) == whole.objects
+
+
 def test_tables_add_up_to_the_database(migrated: Database) -> None:
     """Tables, TOAST and indexes, the catalogue's included, are all there is but for a few files."""
     with rolled_back(migrated) as connection:
@@ -252,6 +283,23 @@ def test_tables_add_up_to_the_database(migrated: Database) -> None:
         training = sum(row.bytes for row in found if row.area == "Training")
         (row,) = (row for row in rows(connection, storage.summary(connection)) if row.kind == "training")
         assert row.bytes == training
+
+
+def test_locks_are_looked_at_once(migrated: Database) -> None:
+    """However many relations there are, who holds locks is asked one time."""
+    with migrated.read() as connection:
+        statement = storage_tables.tables(connection).select.compile(
+            connection, compile_kwargs={"literal_binds": True}
+        )
+        raw = connection.exec_driver_sql(f"explain (analyze, format json) {statement}").scalar_one()
+    asked = [node for node in _nodes(raw[0]["Plan"]) if node.get("Function Name") == "pg_lock_status"]
+    assert [node["Actual Loops"] for node in asked] == [1]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
 
 
 def test_a_table_that_is_being_rewritten_is_not_waited_for(migrated: Database) -> None:
