@@ -10,7 +10,7 @@ from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema import areas
 
 # Sizes take a lock for a moment. Of what somebody is rewriting they would wait for it, so that stays unknown.
-# Who holds the locks is asked once.
+# Who holds the locks is asked once. A partition belongs where its table does, as in rollup.database_size.
 _RELATIONS = sa.text("""
     WITH locked AS MATERIALIZED (
         SELECT DISTINCT relation FROM pg_locks
@@ -20,14 +20,15 @@ _RELATIONS = sa.text("""
     SELECT area, "table", name, type, CAST(sum(rows) FILTER (WHERE type = 'table' AND rows >= 0) AS bigint) AS rows,
            CASE WHEN count(bytes) = count(*) THEN CAST(sum(bytes) AS bigint) END AS bytes
     FROM (
-        SELECT coalesce(CAST(:areas AS jsonb) ->> (schema || '.' || owner), CAST(:schemas AS jsonb) ->> schema, :other)
-                   AS area,
+        SELECT coalesce(CAST(:areas AS jsonb) ->> whole, CAST(:schemas AS jsonb) ->> whole_schema, :other) AS area,
                CASE WHEN is_catalogue THEN 'pg_catalog' WHEN schema = 'public' THEN owner ELSE schema || '.' || owner END
                    AS "table",
                CASE WHEN is_catalogue THEN 'pg_catalog' WHEN type = 'toast' THEN 'toast of ' || owner ELSE name END
                    AS name, type, rows, bytes
         FROM (
-            SELECT n.nspname AS schema, o.relname AS owner, c.relname AS name, c.reltuples AS rows,
+            SELECT n.nspname AS schema, o.relname AS owner,
+                   wn.nspname AS whole_schema, wn.nspname || '.' || w.relname AS whole,
+                   c.relname AS name, c.reltuples AS rows,
                    n.nspname IN ('pg_catalog', 'information_schema') AS is_catalogue,
                    CASE WHEN c.relkind = 't' OR t.relkind = 't' THEN 'toast' WHEN c.relkind = 'i' THEN 'index'
                         WHEN c.relkind = 'S' THEN 'sequence' ELSE 'table' END AS type,
@@ -40,6 +41,8 @@ _RELATIONS = sa.text("""
                 ON toasted.reltoastrelid = CASE c.relkind WHEN 't' THEN c.oid ELSE i.indrelid END
             JOIN pg_class o ON o.oid = coalesce(toasted.oid, t.oid, c.oid)
             JOIN pg_namespace n ON n.oid = o.relnamespace
+            JOIN pg_class w ON w.oid = coalesce(pg_partition_root(o.oid), o.oid)
+            JOIN pg_namespace wn ON wn.oid = w.relnamespace
             LEFT JOIN locked l ON l.relation = c.oid
             WHERE c.relkind IN ('r', 'm', 't', 'i', 'S') AND NOT c.relisshared
         ) AS relation
