@@ -150,7 +150,7 @@ def orphans(
 
     On hosted Supabase only the Storage API deletes an object's bytes: the list's bucket and key are what it takes.
     Every column is looked at that may hold an object's URL, and every way to write one, but not the texts and JSON
-    documents in the tables.
+    documents in the tables. A bucket whose naming columns are not all there is left out, with a note.
 
     \b
     Examples:

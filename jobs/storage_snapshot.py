@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup import history
 from avatarlab_cli.rollup.availability import availability
-from avatarlab_cli.schema.live import probe
+from avatarlab_cli.rollup.ledger import unclear
+from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.schema.private import storage_daily
 from avatarlab_cli.timeframe import Window
 from jobs.result import Result, Task
@@ -21,14 +22,23 @@ def run(connection: sa.Connection, task: Task) -> Result:
     available = availability(live)
     today = Window(task.today, task.today + timedelta(days=1))
     kept = history.keep(connection, today, task.today, live, available)
-    owners = sa.select(sa.func.count(sa.distinct(storage_daily.c.user_id)))
+    counted = sa.select(sa.cast(sa.func.coalesce(sa.func.sum(storage_daily.c.objects), 0), sa.BigInteger))
     unknown = {name: why for name, why in available.skipped.items() if name.startswith("storage_")}
     return Result(
         window=today,
-        rows_read=connection.execute(owners.where(storage_daily.c.day == task.today)).scalar_one(),
+        rows_read=connection.execute(counted.where(storage_daily.c.day == task.today)).scalar_one(),
         rows_written=kept.changes.total,
-        skipped=unknown | kept.skipped,
+        skipped=unknown | kept.skipped | _uncounted_orphans(connection, task, live),
     )
+
+
+def _uncounted_orphans(connection: sa.Connection, task: Task, live: LiveSchema) -> dict[str, str]:
+    """Return why today's orphans of a bucket that holds objects are not known, and stand as none."""
+    why = unclear(live)
+    own = storage_daily.c
+    holds_objects = sa.and_(own.day == task.today, own.objects > 0, own.bucket.in_(list(why)))
+    found = connection.scalars(sa.select(own.bucket).where(holds_objects).distinct().order_by(own.bucket))
+    return {f"orphans of {bucket}": f"{why[bucket]} is missing" for bucket in found}
 
 
 if __name__ == "__main__":

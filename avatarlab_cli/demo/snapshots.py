@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from avatarlab_cli.database import try_lock
 from avatarlab_cli.demo.install import holds_platform
 from avatarlab_cli.errors import BusyError, RefusedError
-from avatarlab_cli.rollup import LOCK, database_size, fresh, ledger, names, storage
+from avatarlab_cli.rollup import LOCK, database_size, fresh, ledger, storage
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema import areas
 from avatarlab_cli.schema.live import probe
@@ -48,7 +48,7 @@ def write(connection: sa.Connection, days: int, today: date | None = None) -> di
 
 def _collect(connection: sa.Connection) -> None:
     """Create the temporary table `demo_arrivals`: what came on each day, by the cells of storage_daily."""
-    each = ledger.ledger(names.namings_in(probe(connection))).subquery("ledger")
+    each = ledger.ledger(probe(connection)).subquery("ledger")
     day = sa.cast(sa.func.timezone("UTC", each.c.created_at), sa.Date).label("day")
     by = [day, each.c.user_id, each.c.kind, each.c.bucket]
     fresh.temporary(connection, "demo_arrivals", sa.select(*by, *storage.figures(each)).group_by(*by))

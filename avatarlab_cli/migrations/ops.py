@@ -72,7 +72,8 @@ def adopt(table: sa.Table) -> None:
 
 
 def _add_columns(table: sa.Table) -> str:
-    # NOT NULL follows on its own, so that rows without a value are counted instead of a bare refusal.
+    # NOT NULL follows on its own, so that rows without a value are counted instead of a bare refusal. Where a default
+    # gives each of them one it comes at once: no row is read.
     columns = ",\n".join(f"    ADD COLUMN IF NOT EXISTS {_definition(column)}" for column in table.columns)
     return f"ALTER TABLE {table.fullname}\n{columns}"
 
@@ -82,6 +83,8 @@ def _definition(column: sa.Column[Any]) -> str:
     default = _COMPILER.get_column_default_string(column)
     if default:
         parts.append(f"DEFAULT {default}")
+        if not column.nullable:
+            parts.append("NOT NULL")
     parts.extend(_COMPILER.process(item) for item in (column.identity, column.computed) if item)
     return " ".join(parts)
 

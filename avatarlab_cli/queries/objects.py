@@ -26,9 +26,8 @@ def objects_of(live: LiveSchema, ids: Sequence[UUID]) -> sa.Select[Any]:
 
     Raises NotPermittedError where a table that names objects cannot be read.
     """
-    namings = namings_in(live)
     identity = (objects.c.id, objects.c.bucket_id, objects.c.name)
-    named = names([naming for naming in namings if naming.owner], owners=ids)
+    named = names([naming for naming in namings_in(live) if naming.owner], owners=ids)
     in_path = owner_in_path(objects.c.name) == sa.any_(
         sa.cast([str(user) for user in ids], sa.ARRAY(sa.Text))
     )
@@ -39,5 +38,5 @@ def objects_of(live: LiveSchema, ids: Sequence[UUID]) -> sa.Select[Any]:
             named, sa.and_(named.c.bucket == objects.c.bucket_id, named.c.key == objects.c.name)
         ),
     ).cte("candidates")
-    found = ledger(namings, among=candidates).subquery("found")
+    found = ledger(live, among=candidates).subquery("found")
     return sa.select(found).where(found.c.user_id == sa.any_(sa.cast(list(ids), sa.ARRAY(sa.Uuid))))

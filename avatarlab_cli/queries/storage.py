@@ -1,15 +1,13 @@
 """Reports on what is stored, by kind and by bucket."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.storage_ledger import KINDS_IN_TABLES, Stored, known_sum, unsized
+from avatarlab_cli.queries.storage_ledger import Stored, known_sum, unsized
 from avatarlab_cli.queries.storage_tables import bytes_of_area
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.ledger import KINDS, each_object, is_named, kind_of
-from avatarlab_cli.rollup.names import Naming
+from avatarlab_cli.rollup.ledger import KINDS, each_object, is_named, kind_of, unclear
 from avatarlab_cli.schema.supabase import buckets as bucket_table
 from avatarlab_cli.schema.training import AREA as TRAINING
 
@@ -25,19 +23,21 @@ _COUNTS = ("objects", "bytes", "unsized_objects", "orphan_objects", "orphan_byte
 def summary(connection: sa.Connection) -> Report:
     """Report what each kind of files takes, and the training data in the database."""
     stored = Stored.here(connection)
-    found = _by_kind(stored)
+    found, known, whole = _by_kind(stored), stored.known_kinds(), stored.whole_kinds()
     kind = sa.values(
         sa.column("kind", sa.Text),
         sa.column("position", sa.Integer),
         sa.column("is_known", sa.Boolean),
+        sa.column("is_whole", sa.Boolean),
         name="kinds",
-    ).data([(k, i, stored.namings is not None or k in KINDS_IN_TABLES) for i, k in enumerate(KINDS)])
+    ).data([(k, i, k in known, k in whole) for i, k in enumerate(KINDS)])
     source = "tables" if stored.namings is None else "objects"
     files = sa.select(
         kind.c.kind,
         sa.literal(source).label("source"),
         *(_told(name, found, kind.c.is_known, stored) for name in _COUNTS),
         kind.c.position,
+        kind.c.is_whole,
     ).select_from(kind.outerjoin(found, found.c.kind == kind.c.kind))
     zero = sa.literal(0, sa.BigInteger)
     training = sa.select(
@@ -47,13 +47,14 @@ def summary(connection: sa.Connection) -> Report:
         bytes_of_area(TRAINING),
         *[zero] * 3,
         sa.literal(len(KINDS)),
+        sa.true(),
     )
     rows = sa.union_all(files, training).subquery("rows")
     return Report(
         sa.select(
-            rows,
+            *(column for column in rows.c if column.name != "is_whole"),
             share(rows.c.bytes).label("share"),
-            _coverage(rows.c.objects, rows.c.unsized_objects).label("coverage"),
+            sa.case((rows.c.is_whole, _coverage(rows.c.objects, rows.c.unsized_objects))).label("coverage"),
         ),
         (
             Column("kind", Kind.ID, f"{', '.join(KINDS)}, or training"),
@@ -64,7 +65,13 @@ def summary(connection: sa.Connection) -> Report:
             Column("bytes", Kind.BYTES, "those of known size together", total=True),
             Column("share", Kind.PERCENT, "of all bytes that are known"),
             Column("unsized_objects", Kind.INTEGER, "files of unknown size", wide=True, total=True),
-            Column("coverage", Kind.PERCENT, "the share of the files whose size is known", null="-"),
+            Column(
+                "coverage",
+                Kind.PERCENT,
+                "the share of the files whose size is known",
+                # Without files there is none; where the tables tell, there may be more files.
+                null="n/a" if stored.namings is None else "-",
+            ),
             Column("orphan_objects", Kind.INTEGER, "files that no row names", wide=True, total=True),
             Column("orphan_bytes", Kind.BYTES, "their bytes", total=True),
             Column("position", Kind.INTEGER, "the order of the kinds", wide=True),
@@ -92,7 +99,7 @@ def _coverage(count: Expression, unsized_count: Expression) -> Expression:
 
 def _by_kind(stored: Stored) -> sa.Subquery:
     if stored.namings is not None:
-        return _by("kind", stored.namings)
+        return _by("kind", stored)
     each = stored.ledger()
     return (
         sa.select(
@@ -106,15 +113,17 @@ def _by_kind(stored: Stored) -> sa.Subquery:
     )
 
 
-def _by(group: str, namings: Iterable[Naming]) -> sa.Subquery:
+def _by(group: str, stored: Stored) -> sa.Subquery:
     """Return, by kind or by bucket, objects, bytes, unsized and orphan figures, oldest and newest of all objects.
 
     The orphans are counted apart, by an anti-join: for each object's owner nobody asks here.
     """
+    namings = stored.demand_objects()
     each, lost = each_object(), each_object()
     totals = _by_bucket(each).subquery("totals")
     orphans = _by_bucket(lost).where(~is_named(namings, lost)).subquery("orphans")
     sides = totals.outerjoin(orphans, orphans.c.bucket == totals.c.bucket)
+    is_clear = sa.func.bool_and(totals.c.bucket.not_in(list(unclear(stored.live))))
     key = totals.c.bucket if group == "bucket" else kind_of(totals.c.bucket)
     return (
         sa.select(
@@ -122,8 +131,10 @@ def _by(group: str, namings: Iterable[Naming]) -> sa.Subquery:
             _whole(sa.func.sum(totals.c.objects)).label("objects"),
             _known(totals).label("bytes"),
             _whole(sa.func.sum(totals.c.objects - totals.c.sized)).label("unsized_objects"),
-            _whole(sa.func.coalesce(sa.func.sum(orphans.c.objects), 0)).label("orphan_objects"),
-            _known(orphans).label("orphan_bytes"),
+            _whole(sa.case((is_clear, sa.func.coalesce(sa.func.sum(orphans.c.objects), 0)))).label(
+                "orphan_objects"
+            ),
+            sa.case((is_clear, _known(orphans))).label("orphan_bytes"),
             sa.func.min(totals.c.oldest).label("oldest"),
             sa.func.max(totals.c.newest).label("newest"),
         )
@@ -158,7 +169,7 @@ def buckets(connection: sa.Connection) -> Report:
     """Report each bucket, empty ones too; raises NotFoundError or NotPermittedError without the objects."""
     stored = Stored.here(connection)
     live = stored.live
-    found = _by("bucket", stored.demand_objects())
+    found = _by("bucket", stored)
     is_listed = live.has("storage.buckets", "id", "public") and live.readable("storage.buckets")
     notes = () if is_listed else ("storage.buckets cannot be read here: empty buckets are not shown",)
     source: sa.FromClause = found
@@ -168,20 +179,12 @@ def buckets(connection: sa.Connection) -> Report:
         own = bucket_table
         source = found.join(own, own.c.id == found.c.bucket, full=True)
         bucket, public = sa.func.coalesce(own.c.id, found.c.bucket), own.c.public
-    figures = (
-        sa.func.coalesce(found.c[name], 0) for name in ("objects", "unsized_objects", "orphan_objects")
-    )
-    count, unsized_count, orphan_count = figures
     return Report(
         sa.select(
             bucket.label("bucket"),
             kind_of(bucket).label("kind"),
             public.label("public"),
-            count.label("objects"),
-            _or_nothing(found, "bytes"),
-            unsized_count.label("unsized_objects"),
-            orphan_count.label("orphan_objects"),
-            _or_nothing(found, "orphan_bytes"),
+            *(_or_nothing(found, name) for name in _COUNTS),
             found.c.oldest,
             found.c.newest,
         ).select_from(source),

@@ -31,6 +31,7 @@ def growth(connection: sa.Connection, first: date, last: date, by: str | None = 
             sa.func.sum(own.c.bytes).label("bytes"),
             sa.func.sum(own.c.objects).label("objects"),
         )
+        .where(own.c.day.between(first - timedelta(days=1), last))
         .group_by(own.c.day, group)
         .subquery("sums")
     )
@@ -95,13 +96,18 @@ def _taken(first: date, last: date) -> sa.Subquery:
 
 
 def _names(first: date, last: date, by: str | None) -> sa.Subquery:
-    """Return what there is a row of for each day: every kind, or each bucket that is known or was seen."""
+    """Return what there is a row of for each day: every kind, or each bucket that is known or was seen.
+
+    An empty name stands for the objects in no bucket, if there were any.
+    """
     known = {None: ("",), "kind": KINDS, "bucket": tuple(KIND_OF_BUCKET)}[by]
     name = sa.column("name", sa.Text)
     values = sa.values(name, name="known").data([(each,) for each in known])
     rows: sa.Select[Any] | sa.CompoundSelect[Any] = sa.select(values.c.name)
     if by == "bucket":
         own = storage_daily
-        seen = sa.select(own.c.bucket).where(own.c.day.between(first, last), own.c.bucket != "")
+        # Each day's marker is a row without a bucket too.
+        is_seen = sa.or_(own.c.bucket != "", own.c.objects > 0)
+        seen = sa.select(own.c.bucket).where(own.c.day.between(first, last), is_seen)
         rows = sa.union(rows, seen)
     return rows.subquery("names")

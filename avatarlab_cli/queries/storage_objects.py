@@ -47,7 +47,7 @@ def top(
         (*_OBJECT, Column("bytes", Kind.BYTES, "its size"), *_OWNED),
         sort="-bytes,bucket,key",
         notes=(
-            *(stored.notes(connection) if stored.namings is None else ()),
+            *(stored.notes(connection) if stored.namings is None else stored.unclear_notes(connection)),
             *((f"left out, as their size is not known: {unknown:,}",) if unknown else ()),
         ),
         empty="There is nothing of known size.",
@@ -78,7 +78,7 @@ def _largest(stored: Stored, kind: str | None, bucket: str | None, rows: int) ->
         .limit(rows)
         .cte("page")
     )
-    return ledger(stored.demand_objects(), among=page).subquery("ledger")
+    return ledger(stored.live, among=page).subquery("ledger")
 
 
 def _count_unsized(connection: sa.Connection, stored: Stored, kind: str | None, bucket: str | None) -> int:
@@ -122,7 +122,8 @@ def duplicates(connection: sa.Connection) -> Report:
 
 def copies(connection: sa.Connection) -> Report:
     """Report every copy of what is stored more than once; raises as `duplicates` does."""
-    each = _copies(Stored.here(connection))
+    stored = Stored.here(connection)
+    each = _copies(stored)
     return Report(
         _with_user(each, each.c.hash, each.c.bytes, each.c.bucket, each.c.key),
         (
@@ -132,14 +133,14 @@ def copies(connection: sa.Connection) -> Report:
             *_OWNED,
         ),
         sort="-bytes,hash,bucket,key",
-        notes=_not_compared(connection),
+        notes=(*stored.unclear_notes(connection), *_not_compared(connection)),
         empty="Nothing is stored twice.",
     )
 
 
 def _copies(stored: Stored) -> sa.Subquery:
     """Return the ledger of the objects of which another one has the same hash and size."""
-    namings = stored.demand_objects()
+    stored.demand_objects()
     each = sa.select(objects.c.id, objects.c.bucket_id, objects.c.name, *described()).subquery("each_object")
     count = sa.func.count().over(partition_by=(each.c.hash, each.c.bytes)).label("copies")
     counted = (
@@ -150,7 +151,7 @@ def _copies(stored: Stored) -> sa.Subquery:
     page = (
         sa.select(counted.c.id, counted.c.bucket_id, counted.c.name).where(counted.c.copies > 1).cte("page")
     )
-    return ledger(namings, among=page).subquery("ledger")
+    return ledger(stored.live, among=page).subquery("ledger")
 
 
 def _not_compared(connection: sa.Connection) -> tuple[str, ...]:

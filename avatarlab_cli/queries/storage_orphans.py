@@ -5,10 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.storage_ledger import Stored, demand_bucket, known_sum, unsized
+from avatarlab_cli.queries.storage_ledger import Stored, demand_bucket, demand_clear, known_sum, unsized
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup import names
-from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, each_object, is_named, path_owner
+from avatarlab_cli.rollup.ledger import KIND_OF_BUCKET, each_object, is_named, path_owner, unclear
 from avatarlab_cli.schema.base import TIME
 from avatarlab_cli.schema.supabase import buckets, objects, users
 
@@ -39,9 +39,11 @@ def orphans(
 ) -> Report:
     """Report each object that no row names, only of a bucket, or only those that came `before` a moment.
 
-    Raises NotFoundError for an unknown bucket; that or NotPermittedError without the objects.
+    Buckets of which that is not known are left out. Raises NotFoundError for one of these, or an unknown one; that or
+    NotPermittedError without the objects.
     """
-    each = _orphans(connection, bucket, before)
+    stored = Stored.here(connection)
+    each = _orphans(connection, stored, bucket, before)
     age = sa.extract("epoch", sa.literal(now, TIME) - each.c.created_at) / 86_400
     return Report(
         sa.select(
@@ -63,7 +65,7 @@ def orphans(
             Column("id", Kind.ID, "its row in storage.objects", wide=True),
         ),
         sort="bucket,created_at,key",
-        notes=_upload_notes(now, before),
+        notes=(*stored.unclear_notes(connection), *_upload_notes(now, before)),
         empty="No object is without a row.",
     )
 
@@ -76,7 +78,8 @@ def by_age(
     before: datetime | None = None,
 ) -> Report:
     """Report how many such objects there are by bucket and age, and their bytes; raises as `orphans` does."""
-    each = _orphans(connection, bucket, before)
+    stored = Stored.here(connection)
+    each = _orphans(connection, stored, bucket, before)
     bands = dict(BANDS)
     # The oldest band first: each object is in the first one that it is old enough for.
     starts = sa.case(
@@ -105,7 +108,7 @@ def by_age(
             Column("from_days", Kind.INTEGER, "the least age in days", wide=True),
         ),
         sort="bucket,from_days",
-        notes=_upload_notes(now, before),
+        notes=(*stored.unclear_notes(connection), *_upload_notes(now, before)),
         empty="No object is without a row.",
     )
 
@@ -114,24 +117,27 @@ def _upload_notes(now: datetime, before: datetime | None) -> tuple[str, ...]:
     return (_UPLOADS,) if before is None or before > now - timedelta(days=1) else ()
 
 
-def _orphans(connection: sa.Connection, bucket: str | None, before: datetime | None) -> sa.Subquery:
-    stored = Stored.here(connection)
+def _orphans(
+    connection: sa.Connection, stored: Stored, bucket: str | None, before: datetime | None
+) -> sa.Subquery:
     namings = stored.demand_objects()
     wanted: list[Expression] = []
     if bucket is not None:
         demand_bucket(connection, stored.live, bucket)
+        demand_clear(stored.live, bucket)
         wanted.append(objects.c.bucket_id == bucket)
     if before is not None:
         wanted.append(objects.c.created_at < before)
     each = each_object(*wanted)
     owner = path_owner(each.c.key).label("owner")
-    return sa.select(each, owner).where(~is_named(namings, each)).subquery("orphans")
+    is_clear = each.c.bucket.not_in(list(unclear(stored.live)))
+    return sa.select(each, owner).where(is_clear, ~is_named(namings, each)).subquery("orphans")
 
 
 def missing(connection: sa.Connection, *, bucket: str | None = None) -> Report:
     """Report the rows that name an object of a bucket of ours which is not there; raises as `orphans` does."""
     stored = Stored.here(connection)
-    namings = [naming for naming in stored.demand_objects() if naming.owner]
+    namings = [naming for naming in stored.demand_objects() if not naming.is_mention]
     each = names.missing(namings)
     ours: Expression = each.c.bucket.in_(list(KIND_OF_BUCKET))
     if stored.live.readable("storage.buckets"):

@@ -10,26 +10,29 @@ from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema import areas
 
 # Sizes take a lock for a moment. Of what somebody is rewriting they would wait for it, so that stays unknown.
+# Who holds the locks is asked once. A partition belongs where its table does, as in rollup.database_size.
 _RELATIONS = sa.text("""
+    WITH locked AS MATERIALIZED (
+        SELECT DISTINCT relation FROM pg_locks
+        WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL AND pid <> pg_backend_pid()
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
     SELECT area, "table", name, type, CAST(sum(rows) FILTER (WHERE type = 'table' AND rows >= 0) AS bigint) AS rows,
            CASE WHEN count(bytes) = count(*) THEN CAST(sum(bytes) AS bigint) END AS bytes
     FROM (
-        SELECT coalesce(CAST(:areas AS jsonb) ->> (schema || '.' || owner), CAST(:schemas AS jsonb) ->> schema, :other)
-                   AS area,
+        SELECT coalesce(CAST(:areas AS jsonb) ->> whole, CAST(:schemas AS jsonb) ->> whole_schema, :other) AS area,
                CASE WHEN is_catalogue THEN 'pg_catalog' WHEN schema = 'public' THEN owner ELSE schema || '.' || owner END
                    AS "table",
                CASE WHEN is_catalogue THEN 'pg_catalog' WHEN type = 'toast' THEN 'toast of ' || owner ELSE name END
                    AS name, type, rows, bytes
         FROM (
-            SELECT n.nspname AS schema, o.relname AS owner, c.relname AS name, c.reltuples AS rows,
+            SELECT n.nspname AS schema, o.relname AS owner,
+                   wn.nspname AS whole_schema, wn.nspname || '.' || w.relname AS whole,
+                   c.relname AS name, c.reltuples AS rows,
                    n.nspname IN ('pg_catalog', 'information_schema') AS is_catalogue,
                    CASE WHEN c.relkind = 't' OR t.relkind = 't' THEN 'toast' WHEN c.relkind = 'i' THEN 'index'
                         WHEN c.relkind = 'S' THEN 'sequence' ELSE 'table' END AS type,
-                   CASE WHEN NOT EXISTS (
-                       SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock'
-                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                       AND l.pid <> pg_backend_pid()
-                   ) THEN (SELECT sum(pg_relation_size(c.oid, fork))
+                   CASE WHEN l.relation IS NULL THEN (SELECT sum(pg_relation_size(c.oid, fork))
                            FROM unnest(ARRAY['main', 'fsm', 'vm', 'init']) AS fork) END AS bytes
             FROM pg_class c
             LEFT JOIN pg_index i ON i.indexrelid = c.oid
@@ -38,6 +41,9 @@ _RELATIONS = sa.text("""
                 ON toasted.reltoastrelid = CASE c.relkind WHEN 't' THEN c.oid ELSE i.indrelid END
             JOIN pg_class o ON o.oid = coalesce(toasted.oid, t.oid, c.oid)
             JOIN pg_namespace n ON n.oid = o.relnamespace
+            JOIN pg_class w ON w.oid = coalesce(pg_partition_root(o.oid), o.oid)
+            JOIN pg_namespace wn ON wn.oid = w.relnamespace
+            LEFT JOIN locked l ON l.relation = c.oid
             WHERE c.relkind IN ('r', 'm', 't', 'i', 'S') AND NOT c.relisshared
         ) AS relation
     ) AS described

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.storage import share
-from avatarlab_cli.queries.storage_ledger import Stored, known_sum, unsized
+from avatarlab_cli.queries.storage_ledger import Stored, known_sum, orphan_figures, unsized
 from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
@@ -72,21 +72,20 @@ def users(connection: sa.Connection, before: date) -> Report:
             *stored.notes(connection),
             *_growth_notes(connection, before, is_taken=is_taken, stored=stored),
         ),
-        empty="Nothing is stored.",
+        empty=stored.nothing(),
     )
 
 
 def _now(stored: Stored) -> sa.Subquery:
     each = stored.ledger()
-    is_told = stored.namings is not None
-    orphans = known_sum(each.c.bytes, each.c.is_orphan) if is_told else sa.cast(sa.null(), sa.BigInteger)
+    _, orphan_bytes = orphan_figures(each)
     return (
         sa.select(
             each.c.user_id,
             known_sum(each.c.bytes).label("bytes"),
             sa.func.count().label("objects"),
             unsized(each.c.bytes).label("unsized_objects"),
-            orphans.label("orphan_bytes"),
+            orphan_bytes.label("orphan_bytes"),
         )
         .group_by(each.c.user_id)
         .subquery("now")
@@ -121,8 +120,7 @@ def user(connection: sa.Connection, who: UserName) -> Report:
     """Report what one user stores, by kind and bucket."""
     stored = Stored.here(connection)
     each = stored.of_user(who.id)
-    is_told = stored.namings is not None
-    nothing = sa.cast(sa.null(), sa.BigInteger)
+    orphan_objects, orphan_bytes = orphan_figures(each)
     return Report(
         sa.select(
             each.c.kind,
@@ -130,8 +128,8 @@ def user(connection: sa.Connection, who: UserName) -> Report:
             sa.func.count().label("objects"),
             known_sum(each.c.bytes).label("bytes"),
             unsized(each.c.bytes).label("unsized_objects"),
-            (sa.func.count().filter(each.c.is_orphan) if is_told else nothing).label("orphan_objects"),
-            (known_sum(each.c.bytes, each.c.is_orphan) if is_told else nothing).label("orphan_bytes"),
+            orphan_objects.label("orphan_objects"),
+            orphan_bytes.label("orphan_bytes"),
             sa.func.min(each.c.created_at).label("oldest"),
             sa.func.max(each.c.created_at).label("newest"),
         ).group_by(each.c.kind, each.c.bucket),
@@ -147,6 +145,6 @@ def user(connection: sa.Connection, who: UserName) -> Report:
             Column("newest", Kind.TIME, "and the latest", null="-"),
         ),
         sort="kind,bucket",
-        notes=() if is_told else stored.notes(connection),
-        empty=f"{who.email or who.id} stores nothing.",
+        notes=stored.notes(connection) if stored.namings is None else stored.unclear_notes(connection),
+        empty=stored.nothing(who.email or str(who.id)),
     )

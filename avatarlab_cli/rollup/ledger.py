@@ -7,8 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
-from avatarlab_cli.rollup.names import Naming, names
+from avatarlab_cli.rollup.names import NAMINGS, Naming, names, namings_in
 from avatarlab_cli.schema import supabase
+from avatarlab_cli.schema.base import qualified
+from avatarlab_cli.schema.live import LiveSchema
 
 Expression = sa.ColumnElement[Any]
 
@@ -28,18 +30,36 @@ _MOST_DIGITS = 18
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
-def ledger(namings: Iterable[Naming], among: sa.FromClause | None = None) -> sa.Select[Any]:
+def unclear(live: LiveSchema) -> dict[str, str]:
+    """Return the buckets of which nobody can tell what is an orphan: bucket -> the table or column that is missing.
+
+    What is gone, or has another name here, named objects of its bucket; a URL may name one of any bucket of the kind.
+    """
+    found: dict[str, str] = {}
+    for naming in NAMINGS:
+        table = qualified(naming.table)
+        if not live.has(table, naming.column.name):
+            kind = KIND_OF_BUCKET[naming.bucket]
+            concerned = [bucket for bucket in KIND_OF_BUCKET if KIND_OF_BUCKET[bucket] == kind]
+            missing = f"{table}.{naming.column.name}" if live.has(table) else table
+            for bucket in concerned if naming.is_url else [naming.bucket]:
+                found.setdefault(bucket, missing)
+    return found
+
+
+def ledger(live: LiveSchema, among: sa.FromClause | None = None) -> sa.Select[Any]:
     """Select each object, or those whose bucket_id and name are `among` the rows of a CTE.
 
     Columns: id, user_id (UNATTRIBUTED where it is nobody's), kind, bucket, key, bytes (NULL where they are not
-    known), hash (likewise), created_at, and is_orphan: no row names it.
+    known), hash (likewise), created_at, and is_orphan: no row names it (NULL in a bucket that is `unclear`). Raises
+    NotPermittedError where a table that names objects cannot be read.
     """
     objects = supabase.objects
     account = supabase.users.alias("account")
     source: sa.FromClause = objects
     if among is not None:
         source = objects.join(among, among.c.id == objects.c.id)
-    named = _oldest(namings, among)
+    named = _oldest(namings_in(live), among)
     found = source.outerjoin(
         named, sa.and_(named.c.key == objects.c.name, named.c.bucket == objects.c.bucket_id)
     )
@@ -48,8 +68,17 @@ def ledger(namings: Iterable[Naming], among: sa.FromClause | None = None) -> sa.
         objects.c.id,
         sa.func.coalesce(account.c.id, UNATTRIBUTED).label("user_id"),
         *described(),
-        named.c.key.is_(None).label("is_orphan"),
+        _is_orphan(live, named).label("is_orphan"),
     ).select_from(found.outerjoin(account, account.c.id == owner))
+
+
+def _is_orphan(live: LiveSchema, named: sa.Subquery) -> Expression:
+    buckets = list(unclear(live))
+    is_unnamed = named.c.key.is_(None)
+    if not buckets:
+        return is_unnamed
+    is_unclear = sa.func.coalesce(supabase.objects.c.bucket_id, "").in_(buckets)
+    return sa.case((is_unclear, sa.cast(sa.null(), sa.Boolean)), else_=is_unnamed)
 
 
 def described() -> list[sa.Label[Any]]:

@@ -5,7 +5,7 @@ somebody may still show it. docs/decisions/storage.md says why URLs are read in 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ _LONGEST_URL = 4096
 class Naming:
     """A column that names objects of a bucket, by key or by URL; `since` and `owner` are columns of its table.
 
-    Where `owner` is None the rows name an object without making it theirs.
+    Where `owner` is None the rows name an object without making it theirs; those of a mention never do.
     """
 
     bucket: str
@@ -32,6 +32,7 @@ class Naming:
     since: str | None = "created_at"
     owner: str | None = "user_id"
     is_url: bool = True
+    is_mention: bool = False
 
     @property
     def table(self) -> sa.Table:
@@ -59,27 +60,40 @@ NAMINGS = (
     Naming("voice-samples", voice.tts_generations.c.audio_url),
 )
 MENTIONS = tuple(
-    Naming(bucket, column, since=None, owner=None)
-    for bucket, column in (
-        ("avatars", avatars.avatars.c.gallery_images),
-        ("knowledge-base", knowledge.avatar_knowledge_files.c.link_url),
-        ("avatar-memories", memories.avatar_memories.c.image_url),
-        ("avatar-memories", memories.avatar_memories.c.thumbnail_url),
-        ("avatar-memories", memories.memory_images.c.image_url),
-        ("avatar-memories", memories.memory_images.c.thumbnail_url),
-        ("generated-images", media.generated_images.c.thumbnail_url),
-        ("generated-videos", media.generated_videos.c.thumbnail_url),
-        ("voice-samples", voice.voice_clones.c.preview_url),
-        ("voice-samples", voice.tts_voices.c.sample_url),
+    Naming(bucket, column, since=None, owner=None, is_url=is_url, is_mention=True)
+    for bucket, column, is_url in (
+        ("avatars", avatars.avatars.c.gallery_images, True),
+        ("knowledge-base", knowledge.avatar_knowledge_files.c.link_url, True),
+        ("training-files", training.avatar_training_files.c.file_name, False),
+        ("avatar-memories", memories.avatar_memories.c.image_url, True),
+        ("avatar-memories", memories.avatar_memories.c.thumbnail_url, True),
+        ("avatar-memories", memories.memory_images.c.image_url, True),
+        ("avatar-memories", memories.memory_images.c.thumbnail_url, True),
+        ("generated-images", media.generated_images.c.thumbnail_url, True),
+        ("generated-videos", media.generated_videos.c.thumbnail_url, True),
+        ("voice-samples", voice.voice_clones.c.preview_url, True),
+        ("voice-samples", voice.tts_voices.c.sample_url, True),
     )
 )
 
 
 def namings_in(live: LiveSchema) -> list[Naming]:
-    """Return the columns that name objects here; raises NotPermittedError where one of them cannot be read."""
-    found = [n for n in (*NAMINGS, *MENTIONS) if live.has(qualified(n.table), *n.columns)]
+    """Return the columns that name objects here; raises NotPermittedError where one of them cannot be read.
+
+    Where a column's rows have no time or no owner, since or owner is None: what they name is named all the same.
+    """
+    found = [n for n in (*NAMINGS, *MENTIONS) if live.has(qualified(n.table), n.column.name)]
     demand_access(live, {qualified(naming.table) for naming in found})
-    return found
+    return [_as_there(naming, live) for naming in found]
+
+
+def _as_there(naming: Naming, live: LiveSchema) -> Naming:
+    there = {name for name in naming.columns if live.has(qualified(naming.table), name)}
+    return replace(
+        naming,
+        since=naming.since if naming.since in there else None,
+        owner=naming.owner if naming.owner in there else None,
+    )
 
 
 def names(namings: Iterable[Naming], *, owners: Sequence[UUID] | None = None) -> sa.Subquery:

@@ -9,7 +9,6 @@ from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.ledger import OTHER, ledger
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
-from avatarlab_cli.rollup.names import namings_in
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import storage_daily
 from avatarlab_cli.timeframe import Window
@@ -27,7 +26,7 @@ def snapshot(
     """
     if not (available.has("storage_bytes") and window.first <= today < window.end):
         return fresh.Changes(0, 0)
-    each = ledger(namings_in(live)).subquery("ledger")
+    each = ledger(live).subquery("ledger")
     table = fresh.temporary(connection, "storage_daily_fresh", _select(today, each))
     keys = ["day", "user_id", "kind", "bucket"]
     return fresh.replace(connection, storage_daily, table, keys, window=storage_daily.c.day == today)

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from avatarlab_cli.rollup.names import MENTIONS, NAMINGS
-from tests.cli.conftest import ADA, ADELE, EMAILS
+from tests.cli.conftest import ADA, ADELE, EMAILS, EVE
 from tests.cli.invoking import Outcome, invoke, terminal
 from tests.conftest import DEMO_END, created_database, plain_engine
 from tests.database.logins import as_role, login
@@ -357,6 +357,49 @@ def test_without_rights_on_the_objects(known: str) -> None:
             assert "GRANT SELECT ON storage.objects" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("change", "lacking", "figures"),
+    [
+        (
+            "ALTER TABLE voice_samples DROP COLUMN file_size_bytes",
+            "uploaded voice samples take is not known either: public.voice_samples.file_size_bytes is missing",
+            {"documents": [2, 30, "1.000000"], "voice": [None, None, None]},
+        ),
+        (
+            "DROP TABLE avatar_training_files CASCADE",
+            "training files take is not known either: public.avatar_training_files is missing",
+            {"documents": [2, 30, None], "voice": [1, 12, None]},
+        ),
+    ],
+)
+def test_without_rights_and_without_a_table_that_tells(
+    migrated_panel_conninfo: str, change: str, lacking: str, figures: dict[str, list[object]]
+) -> None:
+    """What no table tells is unknown, what some tell in part has no coverage, and the notes name what is missing."""
+    with psycopg.connect(migrated_panel_conninfo) as connection:
+        _write(connection)
+        connection.execute("INSERT INTO auth.users (id, email) VALUES (%s, %s)", [EVE, EMAILS[EVE]])
+        connection.execute("INSERT INTO avatars (id, user_id, name) VALUES (%s, %s, 'B')", [ROW_GONE, ADA])
+        for key in "ab":
+            connection.execute(
+                "INSERT INTO avatar_knowledge_files (user_id, avatar_id, file_name, original_name, file_path,"
+                " file_size, content_type) VALUES (%s, %s, 'f', 'f', %s, 15, 'text/plain')",
+                [ADA, ROW_GONE, key],
+            )
+        connection.execute(change.encode())
+    with without_storage(migrated_panel_conninfo) as conninfo:
+        shown = invoke(conninfo, "storage", "summary", "--json")
+        found = {row["kind"]: row for row in rows(shown)}
+        names = ("objects", "bytes", "coverage")
+        assert {kind: [found[kind][name] for name in names] for kind in figures} == figures
+        assert {found[kind]["objects"] for kind in ("images", "video", "other")} == {None}
+        assert lacking in shown.err
+        assert lacking in invoke(conninfo, "storage", "users").err
+        nothing = invoke(conninfo, "storage", "user", "eve@")
+        assert "stores nothing" not in nothing.out + nothing.err
+        assert "name no file of" in nothing.out + nothing.err
+
+
 def test_objects_hidden_by_row_security(known: str) -> None:
     """A login that sees but some of the objects is told so, not shown them."""
     rights = "GRANT USAGE ON SCHEMA public, auth, storage, avatarlab_admin TO {role}"
@@ -413,14 +456,96 @@ def test_missing_tables_name_nothing(migrated_seed_conninfo: str, table: str) ->
         assert shown.code == 0, shown.err
 
 
-def test_without_any_row_that_names_everything_is_an_orphan(migrated_seed_conninfo: str) -> None:
-    """Where none of the tables is there nothing is named, and nothing is missing."""
+COLUMNS_BESIDE = [
+    (naming.table.name, name)
+    for naming in NAMINGS
+    if naming.table.name in {"voice_samples", "tts_generations", "avatar_knowledge_files", "avatars"}
+    for name in (naming.since, naming.owner)
+]
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS_BESIDE)
+def test_what_is_named_stays_so_without_a_column_beside(
+    migrated_panel_conninfo: str, table: str, column: str
+) -> None:
+    """A row that has no time or no owner here still names its object: no orphan, neither listed nor counted."""
+    with psycopg.connect(migrated_panel_conninfo) as connection:
+        _write(connection)
+        connection.execute(
+            "INSERT INTO tts_generations (user_id, text, audio_url) VALUES (%s, 't', %s)",
+            [ADELE, f"{SITE}/voice-samples/{ADELE}/said.mp3"],
+        )
+        connection.execute(
+            "INSERT INTO storage.objects (bucket_id, name) VALUES ('voice-samples', %s)",
+            [f"{ADELE}/said.mp3"],
+        )
+        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column} CASCADE".encode())
+    assert _orphans(migrated_panel_conninfo) == {
+        ("elsewhere", "nobody's"),
+        ("generated-images", f'{ADA}/lost, "really".png'),
+        ("generated-images", f"{ADELE}/new.png"),
+    }
+    found = {
+        row["kind"]: row for row in rows(invoke(migrated_panel_conninfo, "storage", "summary", "--json"))
+    }
+    assert (found["voice"]["objects"], found["voice"]["orphan_objects"]) == (2, 0)
+    assert invoke(migrated_panel_conninfo, "storage", "missing", "-o", "count").out == "1\n"
+
+
+def _orphans(conninfo: str) -> set[tuple[str, str]]:
+    return {(row["bucket"], row["key"]) for row in rows(invoke(conninfo, "storage", "orphans", "--json"))}
+
+
+@pytest.mark.parametrize(
+    ("change", "missing", "unclear"),
+    [
+        ("ALTER TABLE voice_samples DROP COLUMN file_url", "voice_samples.file_url", {"voice-samples"}),
+        ("DROP TABLE tts_generations CASCADE", "tts_generations", {"voice-samples"}),
+        (
+            "ALTER TABLE avatars DROP COLUMN avatar_images CASCADE",
+            "avatars.avatar_images",
+            {"avatars", "generated-images"},
+        ),
+    ],
+)
+def test_orphans_of_a_bucket_that_something_else_may_name(
+    migrated_panel_conninfo: str, change: str, missing: str, unclear: set[str]
+) -> None:
+    """Where a naming column is not there, its bucket's objects are in no list, and counted as unknown."""
+    conninfo = migrated_panel_conninfo
+    with psycopg.connect(conninfo) as connection:
+        _write(connection)
+        connection.execute(change.encode())
+    shown = invoke(conninfo, "storage", "orphans", "--json")
+    assert {row["bucket"] for row in rows(shown)} == {"elsewhere", "generated-images"} - unclear
+    for bucket in unclear:
+        assert f"{missing} is missing, so which objects of {bucket} no row names is not known" in shown.err
+        refused = invoke(conninfo, "storage", "orphans", "--bucket", bucket)
+        assert (refused.code, refused.out) == (5, "")
+        assert f"{missing} is missing" in refused.err
+    by_age = rows(invoke(conninfo, "storage", "orphans", "--by-age", "--json"))
+    assert not {row["bucket"] for row in by_age} & unclear
+    summary = {row["kind"]: row for row in rows(invoke(conninfo, "storage", "summary", "--json"))}
+    kind = "voice" if unclear == {"voice-samples"} else "images"
+    assert (summary[kind]["orphan_objects"], summary[kind]["orphan_bytes"]) == (None, None)
+    assert summary["other"]["orphan_objects"] == 1
+    buckets = rows(invoke(conninfo, "storage", "buckets", "--json"))
+    unknown = {row["bucket"] for row in buckets if row["orphan_objects"] is None}
+    assert unknown == unclear == {row["bucket"] for row in buckets if row["orphan_bytes"] is None}
+    users = invoke(conninfo, "storage", "users", "--json")
+    orphan_bytes = {row["email"]: row["orphan_bytes"] for row in rows(users)}
+    assert (orphan_bytes["adele@example.com"], orphan_bytes["(unattributed)"]) == (None, 11)
+    assert "is missing" in users.err
+
+
+def test_without_any_row_that_names_nothing_is_listed(migrated_seed_conninfo: str) -> None:
+    """Where none of the tables is there nobody can tell what is an orphan, and nothing is missing."""
     tables = {naming.table.name for naming in (*NAMINGS, *MENTIONS)}
     with psycopg.connect(migrated_seed_conninfo) as connection:
         connection.execute(
             "INSERT INTO storage.objects (bucket_id, name) VALUES ('avatars', 'a'), ('avatars', 'b')"
         )
         connection.execute(f"DROP TABLE IF EXISTS {', '.join(sorted(tables))} CASCADE".encode())
-    assert invoke(migrated_seed_conninfo, "storage", "orphans", "-o", "count").out == "2\n"
+    assert invoke(migrated_seed_conninfo, "storage", "orphans", "-o", "count").out == "0\n"
     assert invoke(migrated_seed_conninfo, "storage", "missing", "-o", "count").out == "0\n"
     assert invoke(migrated_seed_conninfo, "storage", "summary").code == 0

@@ -4,8 +4,11 @@ import random
 
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 
 from avatarlab_cli.errors import ConfigurationError
+from avatarlab_cli.migrations import ops
 from tests.database import catalog
 from tests.database.test_migrations import execute, status, upgrade
 
@@ -135,3 +138,23 @@ def test_entries_of_the_panel_get_numbers(panel_database: sa.Engine) -> None:
     with panel_database.connect() as connection:
         numbers = connection.scalars(sa.text("SELECT seq FROM admin_audit_logs ORDER BY seq"))
         assert numbers.all() == [1, 2]
+
+
+def test_a_required_column_with_a_default_reads_no_row(migrated_panel_database: sa.Engine) -> None:
+    """A column that comes with a value for every row locks its table for a moment, however many rows there are."""
+    execute(
+        migrated_panel_database,
+        "ALTER TABLE avatarlab_admin.storage_daily DROP COLUMN is_interpolated",
+        "INSERT INTO avatarlab_admin.storage_daily (day, user_id, kind, bucket)"
+        " SELECT '2025-01-01', gen_random_uuid(), 'other', '' FROM generate_series(1, 9)",
+    )
+    column = sa.Column("is_interpolated", sa.Boolean, nullable=False, server_default=sa.false())
+    table = sa.Table("storage_daily", sa.MetaData(), column, schema="avatarlab_admin")
+    scans = "SELECT pg_stat_get_xact_numscans('avatarlab_admin.storage_daily'::regclass)"
+    with migrated_panel_database.begin() as connection:
+        before = connection.scalar(sa.text(scans))
+        with Operations.context(MigrationContext.configure(connection)):
+            ops.adopt(table)
+        assert connection.scalar(sa.text(scans)) == before
+        marked = "SELECT count(*) FROM avatarlab_admin.storage_daily WHERE NOT is_interpolated"
+        assert connection.scalar(sa.text(marked)) == 9

@@ -212,6 +212,24 @@ def test_an_object_in_no_bucket(migrated: Database) -> None:
         assert read(connection, is_interpolated=False) == {TODAY: {MARKER: (7, 1, 0, 7, 1)}}
 
 
+def test_what_a_run_says_of_its_snapshot(migrated: Database) -> None:
+    """It read as many rows as there are objects, and names the buckets whose orphans it cannot know."""
+    with rolled_back(migrated) as connection:
+        user = add_subscriber(connection)
+        for number in range(3):
+            add_object(connection, f"{user}/{number}.png", 9)
+        everything = "update storage.objects set bucket_id = 'voice-samples' where name like '%/0.png'"
+        connection.execute(sa.text(everything))
+        connection.execute(sa.text("alter table voice_samples drop column file_url"))
+        result = storage_snapshot.run(connection, task())
+        assert result.rows_read == 3
+        assert result.skipped == {"orphans of voice-samples": "public.voice_samples.file_url is missing"}
+        lost = "select bucket, orphan_objects from avatarlab_admin.storage_daily where objects > 0"
+        counted = {row.bucket: row.orphan_objects for row in connection.execute(sa.text(lost))}
+        assert counted.pop("voice-samples") == 0
+        assert list(counted.values()) == [2]
+
+
 def sizes(connection: sa.Connection, day: date = TODAY) -> dict[str, int]:
     """Return the bytes of each area on a day."""
     statement = "select area, bytes from avatarlab_admin.database_daily where day = :day"

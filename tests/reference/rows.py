@@ -342,8 +342,9 @@ def _video(chance: Chance, world: World, user: UUID) -> Row:
 def _file(bucket: str) -> Callable[[Chance, World, UUID], Row]:
     def columns(chance: Chance, world: World, user: UUID) -> Row:
         uploaded = chance.moment()
+        stored = world.of(chance, "storage.objects")
         return {
-            "file_name": "f",
+            "file_name": stored["name"] if stored and chance.happens(0.3) else "f",
             "original_name": "f",
             "file_path": world.key(chance, bucket, user, uploaded),
             "file_size": 1 + chance.number(10**6),

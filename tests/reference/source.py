@@ -32,7 +32,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "memory_images": ("user_id", "created_at", "image_path", "image_url", "thumbnail_url"),
     "avatar_knowledge_files": ("user_id", "uploaded_at", "file_path", "file_size", "link_url"),
     "avatar_training_data": ("user_id", "created_at"),
-    "avatar_training_files": ("user_id", "uploaded_at", "file_path", "file_size"),
+    "avatar_training_files": ("user_id", "uploaded_at", "file_path", "file_name", "file_size"),
     "avatar_fine_tune_jobs": ("user_id", "created_at", "finished_at", "trained_tokens", "base_model"),
     "avatar_fine_tune_usage": ("user_id", "usage_date", "input_tokens", "output_tokens", "fine_tuned_model"),
     "voice_clones": ("user_id", "created_at", "preview_url"),

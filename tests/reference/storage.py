@@ -53,13 +53,18 @@ MENTIONS = (
     ("voice-samples", "tts_voices", "sample_url"),
 )
 """Bucket, table and column of URLs that show an object without saying whose it is."""
+KEY_MENTIONS = (
+    *((bucket, table, column) for bucket, table, _, _, column in KEY_COLUMNS),
+    ("training-files", "avatar_training_files", "file_name"),
+)
+"""Bucket, table and column of keys that an object goes by, whether they say whose it is or not."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _AFTER_EVERYTHING = datetime.max.replace(tzinfo=UTC)
 
 
 class Stored(NamedTuple):
-    """One object; size and hash are None where they are not known."""
+    """One object; size, hash and whether it is an orphan are None where they are not known."""
 
     owner: UUID
     kind: str
@@ -68,7 +73,7 @@ class Stored(NamedTuple):
     size: int | None
     hash: str | None
     created_at: datetime | None
-    is_orphan: bool
+    is_orphan: bool | None
 
 
 class Cell(NamedTuple):
@@ -91,6 +96,7 @@ def stored_objects(source: Source) -> list[Stored] | None:
     if objects is None:
         return None
     accounts, owners, mentioned = source.accounts(), _owners(source), set(_mentioned(source))
+    undecided = undecided_buckets(source)
     found = []
     for row in objects:
         place = row["bucket_id"], row["name"]
@@ -104,10 +110,20 @@ def stored_objects(source: Source) -> list[Stored] | None:
                 size=size_of(row["metadata"]),
                 hash=hash_of(row["metadata"]),
                 created_at=row.get("created_at"),
-                is_orphan=place not in owners and place not in mentioned,
+                is_orphan=None
+                if row["bucket_id"] in undecided
+                else place not in owners and place not in mentioned,
             )
         )
     return found
+
+
+def undecided_buckets(source: Source) -> set[str]:
+    """Return the buckets of which an object may be named by a column that is not there, or whose table is not."""
+    keys = {bucket for bucket, table, *_, column in KEY_COLUMNS if source.rows(table, column) is None}
+    urls = {bucket for bucket, table, *_, column in URL_COLUMNS if source.rows(table, column) is None}
+    kinds = {KIND_OF_BUCKET[bucket] for bucket in urls}
+    return keys | {bucket for bucket, kind in KIND_OF_BUCKET.items() if kind in kinds}
 
 
 def storage_ledger(source: Source) -> Ledger | None:
@@ -121,7 +137,7 @@ def ledger_of(objects: Iterable[Stored]) -> Ledger:
     ledger: Ledger = {}
     for stored in objects:
         key = stored.owner, stored.kind, stored.bucket
-        ledger[key] = _with(ledger.get(key, Cell()), stored.size, is_orphan=stored.is_orphan)
+        ledger[key] = _with(ledger.get(key, Cell()), stored.size, is_orphan=bool(stored.is_orphan))
     return ledger
 
 
@@ -214,18 +230,21 @@ def _owners(source: Source) -> Mapping[tuple[str, str], tuple[datetime, UUID | N
 
 def _namings(source: Source) -> Iterator[tuple[tuple[str, str], datetime, UUID | None]]:
     for bucket, table, owner, time, column in KEY_COLUMNS:
-        for row in source.rows_if_any(table, owner, time, column):
+        for row in source.rows_if_any(table, owner, column):
             for key in readings(row[column] or ""):
-                yield (bucket, key), row[time] or _AFTER_EVERYTHING, row[owner]
+                yield (bucket, key), row.get(time) or _AFTER_EVERYTHING, row[owner]
     for bucket, table, owner, time, column in URL_COLUMNS:
-        for row in source.rows_if_any(table, owner, time, column):
+        for row in source.rows_if_any(table, owner, column):
             for place in _places(row, column, bucket):
                 if place[0] == bucket:
-                    yield place, row[time] or _AFTER_EVERYTHING, row[owner]
+                    yield place, row.get(time) or _AFTER_EVERYTHING, row[owner]
 
 
 def _mentioned(source: Source) -> Iterator[tuple[str, str]]:
     """Yield what URLs show, whether they say whose it is or not."""
+    for bucket, table, column in KEY_MENTIONS:
+        for row in source.rows_if_any(table, column):
+            yield from ((bucket, key) for key in readings(row[column] or ""))
     columns = [*MENTIONS, *((bucket, table, column) for bucket, table, _, _, column in URL_COLUMNS)]
     for bucket, table, column in columns:
         for row in source.rows_if_any(table, column):

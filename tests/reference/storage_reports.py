@@ -25,12 +25,12 @@ SIZED_TABLES = (
 
 
 class Figures(NamedTuple):
-    """Of some objects; bytes are None where there are objects and no size is known."""
+    """Of some objects; bytes are None where no size is known of any, orphans where of one it cannot be told."""
 
     objects: int = 0
     bytes: int | None = 0
     unsized: int = 0
-    orphans: int = 0
+    orphans: int | None = 0
     orphan_bytes: int | None = 0
 
 
@@ -39,6 +39,8 @@ def figures(objects: Iterable[Stored]) -> Figures:
     found = list(objects)
     lost = [stored for stored in found if stored.is_orphan]
     unsized = sum(stored.size is None for stored in found)
+    if any(stored.is_orphan is None for stored in found):
+        return Figures(len(found), _bytes(found), unsized, None, None)
     return Figures(len(found), _bytes(found), unsized, len(lost), _bytes(lost))
 
 
