@@ -51,7 +51,9 @@ def orphans(
             each.c.key,
             each.c.bytes,
             each.c.created_at,
-            sa.cast(sa.func.floor(age), sa.Integer).label("age_days"),
+            sa.case((sa.func.isfinite(each.c.created_at), sa.cast(sa.func.floor(age), sa.Integer))).label(
+                "age_days"
+            ),
             users.c.email.label("user"),
             each.c.id,
         ).select_from(each.outerjoin(users, users.c.id == each.c.owner)),
