@@ -1,0 +1,112 @@
+"""avatarlab cost reprice: a month by another rate card."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from avatarlab_cli.cli import current
+from avatarlab_cli.errors import UsageError
+from avatarlab_cli.timeframe import month_window, parse_month
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import sqlalchemy as sa
+
+    from avatarlab_cli.context import Context
+    from avatarlab_cli.report import Report
+    from avatarlab_cli.rollup.rates import RateCard
+
+
+def reprice(
+    context: typer.Context,
+    month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Which month, UTC.")],
+) -> None:
+    """Price a month by the rate card in force, and show the difference kind by kind.
+
+    That card is the one the setting rates_file names. An open month is recomputed by the job monthly-usage, which
+    prices it so on every run anyway; so it takes the permission for `job run` as well. A closed month keeps its
+    figures; the differences are recorded as adjustments, which `audit undo` takes back. Closed is what the table
+    avatarlab_admin.period_close says so of; no command closes a month yet.
+
+    \b
+    Examples:
+      avatarlab cost reprice --month 2026-03 --dry-run
+      avatarlab cost reprice --month 2026-03 --reason "New contract"
+    """
+    from avatarlab_cli.queries import periods
+    from avatarlab_cli.rollup import rates
+
+    invocation = current(context)
+    when = parse_month(month)
+    card = rates.load(invocation.settings.get("rates_file"))
+    with invocation.reading() as connection:
+        is_closed = periods.is_closed(connection, when)
+    (_adjust if is_closed else _recompute)(context, when, card)
+
+
+def _adjust(context: typer.Context, month: date, card: "RateCard") -> None:
+    """Say what a closed month would cost by the card, and record it."""
+    from avatarlab_cli.actions.reprice import Reprice
+    from avatarlab_cli.perform import perform
+    from avatarlab_cli.queries import cost_reprice
+
+    invocation = current(context)
+    with invocation.reading() as connection:
+        report = cost_reprice.difference(connection, month, card, is_closed=True)
+        rows = [dict(row) for row in connection.execute(report.select.order_by("kind")).mappings()]
+    _say(invocation, report, rows)
+    perform(context, Reprice(card.as_dict()), [f"{month:%Y-%m}"])
+
+
+def _recompute(context: typer.Context, month: date, card: "RateCard") -> None:
+    """Show what an open month costs by the card, and let the job set it, unless that is not wanted."""
+    from avatarlab_cli.queries import cost_reprice
+    from avatarlab_cli.show import demand_options, show, show_rows
+    from jobs.registry import BY_NAME
+    from jobs.runner import Order, execute
+
+    invocation = current(context)
+    _demand_a_run(invocation, month)
+
+    def build(connection: "sa.Connection") -> "Report":
+        return cost_reprice.difference(connection, month, card, is_closed=False)
+
+    if invocation.flags.get("dry_run"):
+        show(context, build)
+        invocation.environment.say("nothing was changed")
+        return
+    demand_options(context, cost_reprice.OF_OPEN)
+    with invocation.reading() as connection:
+        report = build(connection)
+        rows = [dict(row) for row in connection.execute(report.select.order_by("kind")).mappings()]
+    _say(invocation, report, [] if invocation.flags.get("yes") else rows)
+    if not invocation.flags.get("yes"):
+        invocation.confirm(f"Compute {month:%Y-%m} anew by rate card {card.version}?")
+    done = execute(invocation.job_database, BY_NAME["monthly-usage"], Order(card, month_window(month)))
+    show_rows(context, cost_reprice.OF_OPEN, rows)
+    invocation.environment.say(f"{month:%Y-%m} is priced by rate card {card.version} now (run {done.run_id})")
+
+
+def _demand_a_run(invocation: "Context", month: date) -> None:
+    """Raise NotPermittedError unless the acting admin may run jobs, UsageError for options that a run has no use for."""
+    from avatarlab_cli.actions.actor import demand_actor
+    from avatarlab_cli.permissions import COMMANDS
+
+    for option, what in (("plan", "a plan is"), ("reason", "a reason is kept")):
+        if invocation.flags.get(option):
+            raise UsageError(
+                f"{month:%Y-%m} is open, and {what} for closed months",
+                hint=f"leave out --{option}; --dry-run shows the difference",
+            )
+    with invocation.reading() as connection:
+        actor = demand_actor(connection, invocation.settings.get("admin"))
+    actor.demand(COMMANDS["job run"], "job run")
+
+
+def _say(invocation: "Context", report: "Report", rows: "Iterable[Mapping[str, object]]") -> None:
+    from avatarlab_cli.queries import cost_reprice
+
+    for line in cost_reprice.sentences(report, rows):
+        invocation.environment.say(line)
