@@ -212,12 +212,11 @@ ASKED = {
     "tiers.write": "tier set",
     "tiers.delete": "tier archive",
     "financial.read": "tier distribution",
-    "financial.write": "cost reprice",
     "settings.read": "audit list",
     "settings.write": "admin add",
     "settings.delete": "admin deactivate",
 }
-"""A command that asks for each permission there is a command for."""
+"""A command for each permission that one asks for alone."""
 
 
 @pytest.mark.parametrize("permission", ASKED)
