@@ -11,10 +11,10 @@ SEED ?= 1
 STATE ?= panel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-services lint types imports docs docs-check bench build wheel-check check clean
+.PHONY: help install demo test test-16 test-services lint types imports docs docs-check bench build wheel-check check clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
 install: $(INSTALLED)  ## Install the toolkit and its tools into .venv
 
@@ -46,8 +46,10 @@ demo: install  ## Load an invented platform into a PostgreSQL of its own and com
 	  '  $(AVATARLAB) db tables' \
 	  '  $(AVATARLAB) db stop'
 
-test: install  ## Run all tests on PostgreSQL 18, and the database tests on 16
+test: install  ## Run all tests on PostgreSQL 18
 	$(BIN)/pytest -n 2 -m 'not services'
+
+test-16: install  ## Run the database tests on PostgreSQL 16 too
 	AVATARLAB_TEST_POSTGRES=16 $(BIN)/pytest -n 2 -m 'not services' tests/database
 
 test-services: install  ## Run the tests that need Debian's packages postgresql-15 and pgbouncer
@@ -85,7 +87,7 @@ build: install  ## Build the wheel into dist
 wheel-check: build  ## Install the wheel into a fresh environment and try it
 	$(BIN)/pytest tests/wheel/checks.py
 
-check: lint types imports docs-check test wheel-check  ## Run everything but test-services
+check: lint types imports docs-check test test-16 wheel-check  ## Run everything but test-services
 
 clean:  ## Remove .venv and what the tools left
 	rm -rf .venv dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

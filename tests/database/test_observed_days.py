@@ -140,6 +140,24 @@ def test_storage_is_known_of_the_days_a_run_saw(migrated: Database) -> None:
         assert month["unpriced"] == {"storage": {"days_without_snapshot": later.day - 3}}
 
 
+def test_what_an_account_stored_is_nobodys_when_it_is_gone(migrated: Database) -> None:
+    """The days on record of an account that was deleted outright count on, as nobody's, and stop no run."""
+    with rolled_back(migrated) as connection:
+        user = add_subscriber(connection)
+        add_object(connection, f"{user}/a.png", 700)
+        monthly_usage.run(connection, task())
+        connection.execute(sa.text("delete from auth.users where id = :user"), {"user": user})
+        drop_temporary_tables(connection)
+        monthly_usage.run(connection, task(TODAY + timedelta(days=1)))
+        days = sa.text("select day, user_id, storage_bytes from avatarlab_admin.usage_daily order by day")
+        nobody = UUID(int=0)
+        assert connection.execute(days).all() == [
+            (TODAY, nobody, 700),
+            (TODAY + timedelta(days=1), nobody, 700),
+        ]
+        assert stored(connection, "monthly_usage", ("user_id", "usage_month")) == {}
+
+
 @pytest.mark.parametrize(
     "name", ["{user}-1699999.png", "{user}x/a.png", "no-slash", "profiles/{user}", "/", "profiles"]
 )
