@@ -16,7 +16,7 @@ from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.live import LiveSchema, probe
-from avatarlab_cli.schema.private import subscription_daily
+from avatarlab_cli.schema.private import subscription_daily, usage_adjustment
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import Window, month_window, next_month
 
@@ -72,7 +72,11 @@ def report(connection: sa.Connection, window: Window, by: Sequence[str]) -> Repo
         select.select_from(source).group_by(*dimensions),
         tuple(_columns(by)),
         sort="month,-cost" if "month" in by else "-cost",
-        notes=(*_missing_notes(window, months), *incomplete_notes(connection, months)),
+        notes=(
+            *_missing_notes(window, months),
+            *incomplete_notes(connection, months),
+            *_adjusted_notes(connection, months),
+        ),
         empty=NEVER.format(_named(window)),
     )
 
@@ -92,6 +96,19 @@ def _missing_notes(window: Window, months: Sequence[Month]) -> tuple[str, ...]:
         return ()
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     return (f"never computed, and so not in it: {', '.join(missing[:_NAMED])}{more}",)
+
+
+def _adjusted_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple[str, ...]:
+    """Return what was recorded beside the figures of closed months, which stay as they are."""
+    own = usage_adjustment
+    moved = sa.func.sum(sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0))
+    is_cost = sa.and_(own.c.metric.like("%cost"), own.c.month.in_([month.first for month in months]))
+    amount = connection.scalar(sa.select(moved).where(is_cost))
+    return (
+        ()
+        if amount is None
+        else (f"adjustments of closed months come to {amount:+f}, which is in no amount",)
+    )
 
 
 def incomplete_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple[str, ...]:

@@ -86,6 +86,10 @@ def test_a_closed_month(priced: str, card: dict[str, str]) -> None:
         ("voice_cost", Decimal("0.00066"), Decimal("0.00033")),
     ]
     assert entries(priced)[-1]["action"] == "cost.reprice"
+    assert (
+        "adjustments of closed months come to +0.007170, which is in no amount"
+        in cost(priced, "report", *MAY).err
+    )
     again = act(priced, "cost", "reprice", *MAY, "--yes", "--json", env=card)
     assert [row["result"] for row in json.loads(again.out)] == ["unchanged"]
     back = act(priced, "cost", "reprice", *MAY, "--yes", "--json")
