@@ -24,7 +24,7 @@ from tests.reference.costs import METHODS, MILLIONTH, Series
 from tests.reference.source import UNATTRIBUTED, days_between, last_day, month_of
 
 EXAMPLES = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 USER = UUID(int=0x1A << 120)
 LONGEST = 130
