@@ -24,7 +24,7 @@ from tests.reference.costs import METHODS, MILLIONTH, Series
 from tests.reference.source import UNATTRIBUTED, days_between, last_day, month_of
 
 EXAMPLES = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 USER = UUID(int=0x1A << 120)
 LONGEST = 130
@@ -225,3 +225,34 @@ def test_anomalies(
             if found.score is None
             else abs(Fraction(row["score"]) - found.score) <= Fraction(1, 200)
         )
+
+
+@pytest.mark.parametrize(("days_ago", "is_found"), [(90, False), (91, True)])
+def test_a_history_is_90_days_long(migrated: Database, days_ago: int, is_found: bool) -> None:
+    """A day as dear as the one looked at excuses it, if it is one of the 90 before."""
+    last = date(2025, 5, 20)
+    days = days_between(last - timedelta(100), last)
+    series = dict.fromkeys(days, Fraction(2)) | dict.fromkeys(
+        (last - timedelta(days_ago), last), Fraction(100)
+    )
+    with rolled_back(migrated) as connection:
+        keep_card(connection)
+        record(connection, UNATTRIBUTED, series)
+        window = Window(last, last + timedelta(1))
+        rows = shown(connection, cost_anomalies.anomalies(connection, window, Bounds()))
+    assert [row["who"] for row in rows] == ["image"] * is_found
+
+
+@pytest.mark.parametrize("better", METHODS)
+def test_either_method_is_chosen_where_it_is_the_better(migrated: Database, better: str) -> None:
+    """A level that lasts from the middle of a month on is for the last days, a dear week for the month so far."""
+    today, change = date(2025, 5, 15), {}
+    for month in (date(2025, 3, 1), date(2025, 4, 1)):
+        lasts = last_day(month).day if better == METHODS[0] else 14
+        change |= dict.fromkeys(days_between(month.replace(day=8), month.replace(day=lasts)), Fraction(9))
+    series = dict.fromkeys(days_between(date(2025, 2, 1), today), Fraction(1)) | change
+    with rolled_back(migrated) as connection:
+        keep_card(connection)
+        record(connection, UNATTRIBUTED, series)
+        image = {row["kind"]: row for row in forecasts(connection, today, "auto")}["image"]
+    assert (image["method"], image["months_tested"]) == (better, 2)

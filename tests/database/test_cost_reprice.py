@@ -25,7 +25,7 @@ from tests.reference.generate import Dataset, datasets
 from tests.reference.rates import rates_from_yaml
 
 EXAMPLES = settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 MONTH = date(2025, 3, 1)
 OTHER = """currency: USD

@@ -31,7 +31,7 @@ from tests.reference.rows import MAKERS
 from tests.reference.source import UNATTRIBUTED, days_between, month_of
 
 EXAMPLES = settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SINCE = date(2024, 12, 1)
 MONTHS = (date(2024, 12, 1), date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1))
@@ -55,7 +55,7 @@ sizes = st.one_of(
     st.builds(lambda size: dict.fromkeys(MARCH, size), st.integers(0, 10**12)),
 )
 
-divisions = st.lists(st.sampled_from(DIVISIONS), min_size=6, max_size=6, unique=True)
+divisions = st.lists(st.sampled_from(DIVISIONS), min_size=5, max_size=5, unique=True)
 
 Key = tuple[Any, ...]
 
@@ -168,7 +168,7 @@ def check_rows(rows: Rows, by_row: list[Part], by: Sequence[str], told: Books) -
 
 
 @EXAMPLES
-@given(data=datasets(TODAY, most_users=3), days=known_days)
+@given(data=datasets(TODAY, most_users=2), days=known_days)
 def test_explain_adds_up_for_every_user_and_month(migrated: Database, data: Dataset, days: set[int]) -> None:
     """The lines are the recount's, each amount quantity times rate; with the rest they sum exactly to what is stored."""
     with rolled_back(migrated) as connection:
