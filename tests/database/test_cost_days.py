@@ -246,7 +246,8 @@ def test_a_history_is_90_days_long(migrated: Database, days_ago: int, is_found: 
 @pytest.mark.parametrize("better", METHODS)
 def test_either_method_is_chosen_where_it_is_the_better(migrated: Database, better: str) -> None:
     """A level that lasts from the middle of a month on is for the last days, a dear week for the month so far."""
-    today, change = date(2025, 5, 15), {}
+    today = date(2025, 5, 15)
+    change: Series = {}
     for month in (date(2025, 3, 1), date(2025, 4, 1)):
         lasts = last_day(month).day if better == METHODS[0] else 14
         change |= dict.fromkeys(days_between(month.replace(day=8), month.replace(day=lasts)), Fraction(9))
