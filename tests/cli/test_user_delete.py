@@ -163,7 +163,7 @@ def test_delete_for_good(conninfo: str) -> None:
     assert gone["auth.users"] == gone["public.profiles"] == gone["public.platform_api_keys"] == 1
     written = {table for table, key in after if after[table, key] != before.get((table, key))}
     assert written == {
-        *("avatarlab_admin.rate_card", "avatarlab_admin.storage_daily", "avatarlab_admin.usage_daily"),
+        *("avatarlab_admin.storage_daily", "avatarlab_admin.usage_daily"),
         "public.monthly_usage",
     }
     assert done["objects"] == [
