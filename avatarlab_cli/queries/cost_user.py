@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.queries import costs, usage
+from avatarlab_cli.queries.costs import Month
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.availability import availability
@@ -47,13 +48,8 @@ def user(connection: sa.Connection, user: UserName, month: date) -> Report:
     own = monthly_usage
     stored = sa.and_(own.c.user_id == user.id, own.c.usage_month == month)
     joined = this.outerjoin(before, same).join(own, stored)
-    # Who has no row in a month that was computed used nothing in it; storage was not looked at where it is not known.
-    last = next((known for known in found if known.first == previous), None)
-    of_storage = 0 if last is not None and last.is_storage_known else sa.null()
-    unused = sa.cast(
-        sa.case((this.c.kind == "storage", of_storage), else_=sa.null() if last is None else 0),
-        sa.Numeric(14, 6),
-    )
+    counted = _counted(connection, next((known for known in found if known.first == previous), None))
+    unused = sa.cast(sa.case((this.c.kind.in_(counted), 0)), sa.Numeric(14, 6))
     had_row = sa.exists().where(own.c.user_id == user.id, own.c.usage_month == previous)
     before_cost = sa.case((had_row, before.c.cost), else_=unused)
     share = this.c.cost / sa.func.nullif(sa.func.sum(this.c.cost).over(), 0)
@@ -80,6 +76,18 @@ def user(connection: sa.Connection, user: UserName, month: date) -> Report:
         sort="-cost,kind",
         empty=f"{user.email or user.id} has no cost in {month:%Y-%m}, or it was never computed.",
     )
+
+
+def _counted(connection: sa.Connection, month: Month | None) -> list[str]:
+    """Return the kinds of which a user without a row in the month used nothing: it was computed, and they can be counted."""
+    if month is None:
+        return []
+    skipped = availability(probe(connection)).skipped
+    return [
+        kind
+        for kind in KINDS
+        if (month.is_storage_known if kind == "storage" else f"{kind}_cost" not in skipped)
+    ]
 
 
 def top(month: date, kind: str | None) -> Report:

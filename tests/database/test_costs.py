@@ -281,10 +281,19 @@ def check_pages(connection: sa.Connection, stored: list[Part], told: Books) -> N
         kinds = [kind for owner, of, kind in costs_of if (owner, of) == (user, month)]
         assert sorted(row["kind"] for row in rows) == sorted(kinds)
         for row in rows:
-            now, then = (costs_of.get((user, of, row["kind"])) for of in (month, before))
+            now = costs_of[user, month, row["kind"]]
+            then = costs_of.get((user, before, row["kind"]), unused(told, stored, before, row["kind"]))
             change = None if now is None or then is None else now - then
             assert (row["cost"], row["previous"], row["change"]) == (now, then, change)
         check_shares(rows)
+
+
+def unused(told: Books, stored: list[Part], month: date, kind: str) -> Fraction | None:
+    """Return what a kind cost a user of whom the month has no row: nothing, where it is known what all others used."""
+    is_counted = (
+        costs.is_storage_known(told, month) if kind == "storage" else usage.available(told.source).kinds[kind]
+    )
+    return Fraction(0) if is_counted and any(part.month == month for part in stored) else None
 
 
 def check_ranking(connection: sa.Connection, stored: list[Part]) -> None:
