@@ -30,14 +30,16 @@ DAYS_LACKING = "days_without_snapshot"
 PER_BYTE_MONTH = sa.literal_column("0.000000001", sa.Numeric)
 
 
-def _is_whole(table: str, marker: str) -> str:
-    """Return the SQL condition that each day of month m, up to the last that anything is on record of, is in a table."""
+def _is_whole(table: str, marker: str, begin: str = "m.month") -> str:
+    """Return the SQL condition that each day of month m is in a table, up to the last that anything is on record of."""
     return f"""r.last >= m.month AND NOT EXISTS (
-               SELECT FROM generate_series(m.month::timestamp, least(m.until - 1, r.last)::timestamp, interval '1 day') AS d (day)
+               SELECT FROM generate_series({begin}::timestamp, least(m.until - 1, r.last)::timestamp, interval '1 day') AS d (day)
                WHERE NOT EXISTS (SELECT FROM avatarlab_admin.{table} s WHERE s.day = d.day::date AND {marker}))"""
 
 
 _OF_NOBODY = "s.user_id = :nobody"
+# The first day on record is the platform's first, or the first of a subscription: nothing was earned before.
+_SUBSCRIBED = "greatest(m.month, (SELECT min(day) FROM avatarlab_admin.subscription_daily))"
 # SQL for the last day that anything is on record of: a table that is not kept up any more ends early. Rows may be
 # dated ahead.
 LAST_DAY = """(SELECT least(current_date, greatest(
@@ -55,7 +57,7 @@ _MONTHS = sa.text(f"""
                SELECT FROM public.monthly_usage u
                WHERE u.usage_month = m.month AND u.unpriced -> 'storage' ? :days_lacking) AS is_storage_known,
            {_is_whole("database_daily", "true")} AS is_database_known,
-           {_is_whole("subscription_daily", _OF_NOBODY)} AS is_revenue_known
+           {_is_whole("subscription_daily", _OF_NOBODY, _SUBSCRIBED)} AS is_revenue_known
     FROM months m
     CROSS JOIN (SELECT {LAST_DAY} AS last) AS r
     CROSS JOIN LATERAL (
