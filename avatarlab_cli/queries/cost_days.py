@@ -7,11 +7,9 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.costs import DATABASE, LAST_DAY, storage_cost
 from avatarlab_cli.rollup import rates
-from avatarlab_cli.rollup.metrics import KINDS, QUANTITIES, UNATTRIBUTED
+from avatarlab_cli.rollup.metrics import QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.private import database_daily, usage_daily
 from avatarlab_cli.timeframe import Window
-
-ALL_KINDS = (*KINDS, DATABASE)
 
 
 def _of(kind: str) -> str:

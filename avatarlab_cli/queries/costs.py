@@ -27,7 +27,6 @@ USER, NOBODY, PLATFORM = "user", "nobody", "platform"
 PLACES = 6
 # Under this a user's month says how many of its days storage is not known of.
 DAYS_LACKING = "days_without_snapshot"
-PER_BYTE_MONTH = sa.literal_column("0.000000001", sa.Numeric)
 
 
 def _is_whole(table: str, marker: str, begin: str = "m.month") -> str:
