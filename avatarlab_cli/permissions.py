@@ -113,6 +113,7 @@ COMMANDS: Mapping[str, str] = {
     "cost margin": "financial.read",
     "cost budget check": "financial.read",
     "cost reprice": "financial.write",
+    "api endpoints": "users.read",
     "stats show": "financial.read",
     "stats trend": "financial.read",
     "cost rates show": "financial.read",

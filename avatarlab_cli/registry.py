@@ -16,6 +16,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "usage": ("commands.usage", "What users did, by user and month."),
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
+    "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),

@@ -78,3 +78,34 @@ def next_month(month: date) -> date:
 def month_window(month: date) -> Window:
     """Return the days of the month that begins on `month`."""
     return Window(month, next_month(month))
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time from `since` to before `until`."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def days(self) -> Window:
+        """The days it touches, the first and the last perhaps in part."""
+        return Window(self.since.date(), (self.until - timedelta(microseconds=1)).date() + timedelta(days=1))
+
+
+def parse_span(since: str | None, until: str | None, now: datetime, days: int = 30) -> Span:
+    """Return the time two options name: by default so many whole days, today included, up to now.
+
+    Raises UsageError where the end is not after the beginning.
+    """
+    end = now if until is None else parse_moment(until, now)
+    if since is None:
+        midnight = (end - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return Span(midnight - timedelta(days=days - 1), end)
+    begin = parse_moment(since, now)
+    if begin >= end:
+        raise UsageError(
+            f"nothing lies between {begin:%Y-%m-%dT%H:%MZ} and {end:%Y-%m-%dT%H:%MZ}",
+            hint="--since comes before --until",
+        )
+    return Span(begin, end)

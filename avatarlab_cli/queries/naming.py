@@ -65,6 +65,14 @@ ADMIN = Naming(
     prefixes=("lower(u.email)", "r.id::text"),
     hint="`avatarlab admin list` shows the admins",
 )
+AVATAR = Naming(
+    "avatar",
+    "public.avatars",
+    "public.avatars r",
+    "coalesce(r.name, r.id::text)",
+    prefixes=("r.id::text",),
+    hint="`avatarlab avatar list` shows the avatars, each with its UUID",
+)
 ENTRY = Naming(
     "act",
     "public.admin_audit_logs",

@@ -125,6 +125,7 @@ RULES = {
     "storage growth": _report(EVERYBODY),
     "storage quota": _report(EVERYBODY),
     "storage duplicates": _report(EVERYBODY),
+    "api endpoints": _report(EVERYBODY),
     "stats show": _report(COUNTERS),
     "stats trend": _report(COUNTERS, "--metric", "mrr"),
     "cost report": _report(COUNTERS),

@@ -1,0 +1,95 @@
+"""The platform's tables as far as this database has them, to be selected from as if all of them were there.
+
+What is missing is NULL, never 0: a column that is not there reads as NULL, a table as one without rows, and
+`known` turns into NULL what cannot be computed without them. A report's notes name what was missed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from avatarlab_cli.report import Column, Report
+from avatarlab_cli.rollup.availability import demand_access
+from avatarlab_cli.schema.base import qualified
+from avatarlab_cli.schema.live import LiveSchema, probe
+
+Expression = sa.ColumnElement[Any]
+
+
+class Platform:
+    """What one database has of the platform.
+
+    `platform[table]` is the table where it is whole, else a stand-in with the same columns. It raises
+    NotPermittedError where this login may not read all of it.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self.live: LiveSchema = probe(connection)
+        self._relations: dict[sa.Table, sa.FromClause] = {}
+        # The columns each stand-in lacks.
+        self._lacking: dict[sa.FromClause, frozenset[str]] = {}
+        self._missed: dict[str, None] = {}
+
+    def __getitem__(self, table: sa.Table) -> sa.FromClause:
+        if table not in self._relations:
+            demand_access(self.live, [qualified(table)])
+            self._relations[table] = self._relation(table)
+        return self._relations[table]
+
+    def _relation(self, table: sa.Table) -> sa.FromClause:
+        name = qualified(table)
+        if not self.live.has(name):
+            self._missed[name] = None
+            return self._stand_in(table, sa.select(*map(_nothing, table.c)).where(sa.false()), table.c)
+        lacking = [column for column in table.c if not self.live.has(name, column.name)]
+        if not lacking:
+            return table
+        columns = (_nothing(column) if column in set(lacking) else column for column in table.c)
+        return self._stand_in(table, sa.select(*columns), lacking)
+
+    def _stand_in(self, table: sa.Table, select: sa.Select[Any], lacking: Any) -> sa.FromClause:  # noqa: ANN401 (columns, in a list or a collection)
+        found = select.subquery(table.name)
+        self._lacking[found] = frozenset(column.name for column in lacking)
+        return found
+
+    def known(self, expression: Expression) -> Expression:
+        """Return the expression, or NULL of its type where a column it reads is missing."""
+        lacking = list(self._missing(expression))
+        if not lacking:
+            return expression
+        self._missed.update(dict.fromkeys(lacking))
+        # SQLAlchemy does not know what an average is; what it has no type for is a number.
+        is_typed = not isinstance(expression.type, sa.types.NullType)
+        return sa.cast(sa.null(), expression.type if is_typed else sa.Numeric())
+
+    def count(self, of: Expression, *conditions: Expression) -> Expression:
+        """Return how many rows of a group have `of` and fulfil the conditions; NULL where that is not known."""
+        counted = sa.func.count(of)
+        return self.known(counted.filter(*conditions) if conditions else counted)
+
+    def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
+        """Yield what the expression reads and this database lacks, tables rather than all of their columns."""
+        for element in visitors.iterate(expression):
+            relation = getattr(element, "table", None)
+            if isinstance(relation, sa.Alias):
+                relation = relation.element
+            if relation is not None and element.name in self._lacking.get(relation, ()):  # type: ignore[attr-defined]  # only columns have a table
+                name = next(qualified(t) for t, found in self._relations.items() if found is relation)
+                yield name if not self.live.has(name) else f"{name}.{element.name}"  # type: ignore[attr-defined]
+
+    def report(self, select: sa.Select[Any], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
+        """Return the report, whose notes begin with what is missing of what it reads."""
+        notes = (*self.notes(select), *more.pop("notes", ()))
+        return Report(select, columns, notes=notes, **more)
+
+    def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
+        """Return a sentence for each table and column the report would have read."""
+        self._missed.update(dict.fromkeys(self._missing(select)))
+        return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
+
+
+def _nothing(column: sa.Column[Any]) -> sa.Label[Any]:
+    return sa.cast(sa.null(), column.type).label(column.name)

@@ -1,0 +1,118 @@
+"""Every report that watches the platform: its figures, what it says where something is missing, what it never reads."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.sql import elements, functions
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.schema.base import Vector, qualified
+from tests.conftest import created_database, plain_engine
+from tests.database.watching import (
+    TODAY,
+    Case,
+    cases,
+    columns_read,
+    comparable,
+    parents_of,
+    read_tables,
+    shown,
+)
+from tests.reference.invent import invent
+
+CASES = cases()
+SETS = ("demo", "invented-panel-1", "invented-panel-2", "invented-seed-3", "empty")
+SECRETS = {
+    ("user_api_keys", "api_key_encrypted"),
+    ("platform_api_keys", "api_key_hash"),
+    ("user_sessions", "token_hash"),
+    ("n8n_integrations", "n8n_api_key"),
+}
+# What may be megabytes: a report may ask how long it is, how it begins, or whether it is there.
+LARGE = {
+    "image_url",
+    "original_image_url",
+    "thumbnail_url",
+    "avatar_images",
+    "gallery_images",
+    "extracted_text",
+}
+MEASURES = {"length", "octet_length", "char_length", "left", "cardinality", "count"}
+
+
+@pytest.fixture(scope="module", params=SETS)
+def platform_set(request: pytest.FixtureRequest, server_conninfo: str) -> Iterator[Database]:
+    """The demo platform, invented ones, and one without a row; no test may change them."""
+    kind, _, number = request.param.rpartition("-")
+    base = "demo" if request.param == "demo" else "migrated_seed" if "seed" in kind else "migrated_panel"
+    with created_database(server_conninfo, request.getfixturevalue(f"{base}_template")) as conninfo:
+        if number.isdigit():
+            with plain_engine(conninfo).begin() as connection:
+                invent(connection, int(number), TODAY)
+        yield Database(conninfo)
+
+
+@pytest.fixture(scope="module")
+def invented(server_conninfo: str, migrated_panel_template: str) -> Iterator[sa.Engine]:
+    """An invented platform to take tables from, in transactions that are rolled back."""
+    with created_database(server_conninfo, migrated_panel_template) as conninfo:
+        engine = plain_engine(conninfo)
+        with engine.begin() as connection:
+            invent(connection, 1, TODAY)
+        yield engine
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_figures_equal_a_recount(platform_set: Database, case: Case) -> None:
+    """Each row and figure is what counting every row of every table gives."""
+    with platform_set.read() as connection:
+        report = case.build(connection)
+        expected = list(case.recount(read_tables(connection)))
+        names = [column.name for column in report.columns if column.name not in case.leaves_out]
+        assert all(set(row) == set(names) for row in expected)
+        assert comparable(shown(connection, report), names) == comparable(expected, names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_missing_is_said(invented: sa.Engine, case: Case) -> None:
+    """Without a table, or a column, the report names it and shows no figure that only seems to be known."""
+    with invented.connect() as connection:
+        whole = case.build(connection)
+        figures = shown(connection, whole)
+        for table, columns in columns_read(whole).items():
+            name = qualified(table)
+            if name == "auth.users":
+                continue
+            for lost in (None, *sorted(columns)):
+                with connection.begin_nested() as step:
+                    what = (
+                        f"drop table {name}" if lost is None else f'alter table {name} drop column "{lost}"'
+                    )
+                    connection.execute(sa.text(f"{what} cascade"))
+                    report = case.build(connection)
+                    found = shown(connection, report)
+                    said = " ".join((*report.notes, *report.unjudged))
+                    assert (name if lost is None else f"{name}.{lost}") in said
+                    if whole.single:
+                        assert [k for k, v in found[0].items() if v is not None and v != figures[0][k]] == []
+                    step.rollback()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_nothing_secret_or_large_is_read(invented: sa.Engine, case: Case) -> None:
+    """No report reads a key's secret; of embeddings and images it reads at most whether they are there, and how long."""
+    with invented.connect() as connection:
+        report = case.build(connection)
+    assert (
+        not {(table.name, column) for table, columns in columns_read(report).items() for column in columns}
+        & SECRETS
+    )
+    for column, around in parents_of(report.select):
+        if column.name in LARGE or isinstance(column.type, Vector):
+            is_measured = isinstance(around, functions.FunctionElement | elements.ClauseList)
+            is_tested = isinstance(around, elements.BinaryExpression) and isinstance(
+                around.right, elements.Null
+            )
+            assert is_measured or is_tested or isinstance(around, sa.Table), (str(column), str(around))
+            assert not isinstance(around, functions.Function) or around.name in MEASURES
