@@ -1,5 +1,6 @@
 """Where the process begins."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,14 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
+    _replace_closed_streams()
     sys.exit(app(arguments, prog_name="avatarlab"))
+
+
+def _replace_closed_streams() -> None:
+    """Put something in the place of streams the process was started without: data on stdout must fail, not vanish."""
+    sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115, PTH123 (it lives as long as the process)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123 (it lives as long as the process)
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ _MEANINGS: tuple[tuple[frozenset[str], type[AvatarLabError], str], ...] = (
     (
         frozenset({"42P01", "42703", "42704", "3F000", "42883"}),
         ConfigurationError,
-        "`avatarlab db status` tells what this database lacks; `avatarlab db migrate --repair` restores the toolkit's own tables",
+        "`avatarlab db status` tells what this database lacks; `avatarlab db migrate` brings the toolkit's own tables, with --repair those that were lost",
     ),
     (
         frozenset({"55P03", "40001", "40P01"}),

@@ -23,8 +23,10 @@ class RootGroup(Group):
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         """Give the invocation its Context, with its bare arguments: the second of typer's."""
-        settings.setdefault("obj", Context()).arguments = tuple(arguments[1])
-        return super().make_context(*arguments, **settings)
+        context = settings.setdefault("obj", Context())
+        context.arguments = tuple(arguments[1])
+        with _reported(context):
+            return super().make_context(*arguments, **settings)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(NOUNS)
@@ -79,8 +81,7 @@ def _reported(context: Context) -> Iterator[None]:
             raise
         _fail(context, ExitCode(error.exit_code), error.format_message(), None, error)
     except BrokenPipeError as error:
-        # Whatever is still buffered has no reader; the interpreter must not try again at exit.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 (it lives as long as the process)
+        _give_up_stdout()
         raise typer.Exit(ExitCode.CLOSED_PIPE) from error
     except Terminated as error:
         _fail(context, ExitCode.TERMINATED, "terminated", None, error)
@@ -89,10 +90,16 @@ def _reported(context: Context) -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except OSError as error:
+        _give_up_stdout()
         _fail(context, ExitCode.FAILED, f"cannot write: {error.strerror or error}", None, error)
     except Exception as error:  # noqa: BLE001 (the last line before the user)
         hint = "this is a fault in the toolkit; --debug shows the traceback"
         _fail(context, ExitCode.FAILED, f"{type(error).__name__}: {error}", hint, error)
+
+
+def _give_up_stdout() -> None:
+    """Drop what is still buffered: it has no reader, and the interpreter must not try again at exit."""
+    sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 (it lives as long as the process)
 
 
 def _fail(context: Context, code: ExitCode, message: str, hint: str | None, cause: BaseException) -> None:

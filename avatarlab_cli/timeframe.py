@@ -36,7 +36,9 @@ def parse_day(text: str) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise UsageError(f"{text!r} is not a day", hint="write a day of the calendar as YYYY-MM-DD: 2026-03-31")
+    raise UsageError(
+        f"{text!r} is not a day", hint="write a day of the calendar, since 2000, as YYYY-MM-DD: 2026-03-31"
+    )
 
 
 def parse_month(text: str) -> date:
@@ -47,7 +49,7 @@ def parse_month(text: str) -> date:
             return date(int(match[1]), int(match[2]), 1)
     except ValueError:
         pass
-    raise UsageError(f"{text!r} is not a month", hint="write a month as YYYY-MM: 2026-03")
+    raise UsageError(f"{text!r} is not a month", hint="write a month since 2000 as YYYY-MM: 2026-03")
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

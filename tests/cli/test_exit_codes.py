@@ -45,6 +45,22 @@ def test_1_a_file_that_cannot_be_written(known: str, tmp_path: Path) -> None:
     assert_clear(process(known, "usage", "top", "--out", str(file)), ExitCode.FAILED, f"cannot write {file}")
 
 
+@pytest.mark.parametrize("arguments", ["stats show", "stats show --csv", "--help", "stats show --help"])
+@pytest.mark.parametrize(
+    ("stdout", "reason"), [("&-", "Bad file descriptor"), ("/dev/full", "No space left on device")]
+)
+def test_1_a_stdout_that_takes_nothing(known: str, arguments: str, stdout: str, reason: str) -> None:
+    """Data or help for a stdout that is closed or full is not lost in silence."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" >{stdout}', "sh", *command(*arguments.split())],
+        env=variables(known),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (ExitCode.FAILED, f"avatarlab: cannot write: {reason}\n")
+
+
 def test_1_a_statement_that_takes_too_long(known: str) -> None:
     """A statement that exceeds its time names the setting that gives it more."""
     env = {"AVATARLAB_STATEMENT_TIMEOUT": "1ms"}
