@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,9 +27,16 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 def task(today: date = TODAY, **more: Any) -> Task:  # noqa: ANN401 (the rest of Task's fields)
     """Return a run's order with the rates that are shipped."""
-    return Task(today, rates.load(), **more)
+    return Task(today, shipped(), **more)
 
 
+@cache
+def shipped() -> rates.RateCard:
+    """Return the shipped card, read once: a run's order takes it a thousand times."""
+    return rates.load()
+
+
+@cache
 def card() -> list[reference_rates.Rate]:
     """Return the same rates as the reference reads them."""
     return reference_rates.rates_from_yaml(RATES)
