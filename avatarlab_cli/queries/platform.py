@@ -14,6 +14,7 @@ from avatarlab_cli.report import Column, Report
 from avatarlab_cli.rollup.availability import demand_access
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema, probe
+from avatarlab_cli.timeframe import Span
 
 Expression = sa.ColumnElement[Any]
 
@@ -55,9 +56,9 @@ class Platform:
         self._lacking[found] = frozenset(column.name for column in lacking)
         return found
 
-    def known(self, expression: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column it reads is missing."""
-        lacking = list(self._missing(expression))
+    def known(self, expression: Expression, *reads: Expression) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads."""
+        lacking = [name for part in (expression, *reads) for name in self._missing(part)]
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
@@ -69,6 +70,26 @@ class Platform:
         """Return how many rows of a group have `of` and fulfil the conditions; NULL where that is not known."""
         counted = sa.func.count(of)
         return self.known(counted.filter(*conditions) if conditions else counted)
+
+    def per(self, by: Expression, **figures: Expression) -> tuple[sa.Subquery, dict[str, Expression]]:
+        """Return a table's rows counted by `by`, to be joined by the column of that name; and the figures.
+
+        Read from an outer join, a figure is 0 where no row is counted, and NULL where it is not known.
+        """
+        counted = {name: self.known(figure).label(name) for name, figure in figures.items()}
+        rows = sa.select(by.label("by"), *counted.values()).where(by.is_not(None)).group_by(by).subquery()
+        return rows, {
+            name: rows.c[name] if self.lacks(by, figure) else sa.func.coalesce(rows.c[name], 0)
+            for name, figure in figures.items()
+        }
+
+    def row(self, **figures: Expression) -> sa.Subquery:
+        """Return one row of figures over all rows of a table, NULL where they are not known."""
+        return sa.select(*(self.known(figure).label(name) for name, figure in figures.items())).subquery()
+
+    def lacks(self, *expressions: Expression) -> bool:
+        """Tell whether a column is missing that one of them reads."""
+        return any(True for expression in expressions for _ in self._missing(expression))
 
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
         """Yield what the expression reads and this database lacks, tables rather than all of their columns."""
@@ -89,6 +110,19 @@ class Platform:
         """Return a sentence for each table and column the report would have read."""
         self._missed.update(dict.fromkeys(self._missing(select)))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
+
+
+def beside(*rows: sa.Subquery) -> sa.Select[Any]:
+    """Select all columns of single rows as one."""
+    source: sa.FromClause = rows[0]
+    for row in rows[1:]:
+        source = source.join(row, sa.true())
+    return sa.select(*(column for row in rows for column in row.c)).select_from(source)
+
+
+def within(time: Expression, span: Span) -> Expression:
+    """Tell whether a time lies in the span."""
+    return sa.and_(time >= span.since, time < span.until)
 
 
 def _nothing(column: sa.Column[Any]) -> sa.Label[Any]:
