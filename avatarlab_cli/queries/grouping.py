@@ -19,7 +19,10 @@ _USER = (
     Column("email", help="whose", null="-"),
     Column("user_id", Kind.ID, "the user", wide=True, null="-"),
 )
-_AVATAR = (Column("avatar", help="its name", null="-"), Column("avatar_id", Kind.ID, "which one", null="-"))
+_AVATAR = (
+    Column("avatar", help="its name", null="-"),
+    Column("avatar_id", Kind.ID, "which one", wide=True, null="-"),
+)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def volume(connection: sa.Connection, span: Span, by: str) -> Report:
         (
             *dimension.columns,
             Column("images", Kind.INTEGER, "images made, and not deleted since", total=True),
-            Column("users", Kind.INTEGER, "by how many users"),
+            Column("users", Kind.INTEGER, "by how many users", wide=by == "user"),
             Column("favorites", Kind.INTEGER, "of them, favourites of their users", total=True),
             Column("flagged", Kind.INTEGER, "of them, flagged", total=True),
             Column("last_image", Kind.TIME, "the latest"),
