@@ -14,7 +14,7 @@ Images = Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="
 
 @app.callback()
 def image() -> None:
-    """Generated images and videos: how many, where they are, what hangs, what is flagged.
+    """Images and videos: where they are, what hangs, what is flagged.
 
     An image that could not be made leaves no row, so a rate of success is known of videos alone.
     """

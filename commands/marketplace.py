@@ -12,7 +12,7 @@ app = App()
 
 @app.callback()
 def marketplace() -> None:
-    """The marketplace: avatars for sale or public, and who bought which.
+    """Avatars for sale or public, and who bought which.
 
     Revenue is that of completed purchases in USD; other currencies and refunds stand apart.
     """

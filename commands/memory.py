@@ -17,7 +17,7 @@ app = App()
 
 @app.callback()
 def memory() -> None:
-    """Photo memories of avatars: how many, with which images, left behind by whom.
+    """Photo memories: with which images, left behind by whom.
 
     What a private one says is never read.
     """

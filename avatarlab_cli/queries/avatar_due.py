@@ -33,7 +33,7 @@ def due(connection: sa.Connection, now: datetime, until: datetime) -> Report:
             owner_of(own, owners).label("email"),
             own.c.scheduled_hard_delete_at.label("due_at"),
             (own.c.scheduled_hard_delete_at < now).label("is_overdue"),
-            figures["purchases"].label("purchases"),
+            platform.known(figures["purchases"]).label("purchases"),
             own.c.deleted_at,
             own.c.deletion_reason.label("reason"),
             own.c.user_id,

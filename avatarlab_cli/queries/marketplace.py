@@ -23,6 +23,7 @@ DIMENSIONS = {
     "user": grouping.user(),
 }
 _NO_MONEY: Expression = sa.literal_column("0.00")
+_NO_OTHERS: Expression = sa.literal_column("'{}'::jsonb")
 _FIGURES = (
     Column("purchases", Kind.INTEGER, "purchases of any status", total=True),
     Column("completed", Kind.INTEGER, "completed", total=True),
@@ -104,31 +105,21 @@ def _parts(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.
 
 def _figures(platform: Platform, parts: sa.Subquery) -> list[sa.Label[Any]]:
     """Return the columns of _FIGURES over parts."""
-    own, part = platform[bought_items], parts.c
-    count = sa.func.sum(part.purchases)
-    money = sa.and_(part.status == "completed", part.currency == "USD")
-    refund = sa.and_(part.status == "refunded", part.currency == "USD")
+    part, count, amount = parts.c, sa.func.sum(parts.c.purchases), sa.func.sum(parts.c.amount)
+    is_usd = part.currency == "USD"
     name = sa.case((part.status == "refunded", "refunded "), else_="") + part.currency
     others = sa.func.jsonb_object_agg(name, part.amount).filter(
-        part.status.in_(("completed", "refunded")), part.currency != "USD"
+        part.status.in_(("completed", "refunded")), sa.not_(is_usd)
     )
-    amounts = (own.c.id, own.c.status, own.c.currency, own.c.price_paid)
-    nothing: Expression = sa.literal_column("'{}'::jsonb")
-    figures: dict[str, tuple[Expression, tuple[Expression, ...]]] = {
-        "purchases": (sa.func.coalesce(count, 0), (own.c.id,)),
-        **{
-            status: (sa.func.coalesce(count.filter(part.status == status), 0), (own.c.id, own.c.status))
-            for status in STATUSES
-        },
-        "without_status": (
-            sa.func.coalesce(count.filter(part.status.is_(None)), 0),
-            (own.c.id, own.c.status),
-        ),
-        "revenue": (sa.func.coalesce(sa.func.sum(part.amount).filter(money), _NO_MONEY), amounts),
-        "refunded_usd": (sa.func.coalesce(sa.func.sum(part.amount).filter(refund), _NO_MONEY), amounts),
-        "other_currencies": (sa.func.coalesce(others, nothing), amounts),
+    figures: dict[str, Expression] = {
+        "purchases": sa.func.coalesce(count, 0),
+        **{status: sa.func.coalesce(count.filter(part.status == status), 0) for status in STATUSES},
+        "without_status": sa.func.coalesce(count.filter(part.status.is_(None)), 0),
+        "revenue": sa.func.coalesce(amount.filter(part.status == "completed", is_usd), _NO_MONEY),
+        "refunded_usd": sa.func.coalesce(amount.filter(part.status == "refunded", is_usd), _NO_MONEY),
+        "other_currencies": sa.func.coalesce(others, _NO_OTHERS),
     }
-    return [platform.known(figures[c.name][0], *figures[c.name][1]).label(c.name) for c in _FIGURES]
+    return [platform.known(figures[column.name]).label(column.name) for column in _FIGURES]
 
 
 def listing(connection: sa.Connection) -> Report:
@@ -148,8 +139,8 @@ def listing(connection: sa.Connection) -> Report:
             items.c.price,
             items.c.rating,
             items.c.total_sales,
-            figures["purchases"].label("purchases"),
-            figures["completed"].label("completed"),
+            platform.known(figures["purchases"]).label("purchases"),
+            platform.known(figures["completed"]).label("completed"),
             items.c.is_marketplace_item,
             items.c.is_public,
             items.c.creator_studio.label("studio"),

@@ -50,7 +50,7 @@ class _Memories:
 
     @property
     def problem(self) -> Expression:
-        """What is wrong with the images, NULL where nothing is or it is not known."""
+        """What is wrong with the images, NULL where nothing is."""
         return sa.case(
             (self.images == 0, PROBLEMS[0]),
             (self.primaries == 0, PROBLEMS[1]),
@@ -77,16 +77,11 @@ def summary(connection: sa.Connection, span: Span) -> Report:
         "favorites": count.filter(own.c.is_favorite),
         "user_gone": count.filter(found.is_user_gone),
     }
-    reads = (photos.c.id, photos.c.memory_id, photos.c.is_primary)
-    problems = (
-        platform.known(count.filter(found.problem == text), *reads).label(name)
-        for name, text in zip(("without_image", "without_primary", "several_primary"), PROBLEMS, strict=True)
-    )
+    for name, text in zip(("without_image", "without_primary", "several_primary"), PROBLEMS, strict=True):
+        figures[name] = count.filter(found.problem == text)
     each = (platform.known(figure).label(name) for name, figure in figures.items())
     # One row, even where no figure is known and nothing counts.
-    remembered = (
-        sa.select(*each, *problems).select_from(found.source).having(sa.true()).subquery("remembered")
-    )
+    remembered = sa.select(*each).select_from(found.source).having(sa.true()).subquery("remembered")
     photographed = platform.row(
         images=sa.func.count(photos.c.id), captioned=sa.func.count(photos.c.id).filter(photos.c.caption != "")
     )
@@ -114,7 +109,7 @@ def listing(connection: sa.Connection, wanted: Wanted) -> Report:
     """Report the memories that are `wanted`, of private ones not even the title."""
     platform = Platform(connection)
     found, named = _Memories.of(platform), platform[avatars]
-    own = found.own
+    own, problem = found.own, platform.known(found.problem)
     title = sa.case((own.c.is_private.is_(False), sa.func.left(own.c.title, SHOWN_TITLE)))
     select = (
         sa.select(
@@ -122,8 +117,8 @@ def listing(connection: sa.Connection, wanted: Wanted) -> Report:
             named.c.name.label("avatar"),
             found.owners.c.email,
             own.c.memory_date,
-            found.images.label("images"),
-            found.problem.label("problem"),
+            platform.known(found.images).label("images"),
+            problem.label("problem"),
             own.c.is_private,
             own.c.created_at,
             own.c.is_favorite,
@@ -133,7 +128,7 @@ def listing(connection: sa.Connection, wanted: Wanted) -> Report:
             own.c.user_id,
         )
         .select_from(found.source.outerjoin(named, named.c.id == own.c.avatar_id))
-        .where(*_conditions(found, wanted))
+        .where(*_conditions(found, problem, wanted))
     )
     return platform.report(select, _LISTED, sort="-created_at,id", empty="No memory fits.")
 
@@ -155,10 +150,10 @@ _LISTED = (
 )
 
 
-def _conditions(found: _Memories, wanted: Wanted) -> Iterator[Expression]:
+def _conditions(found: _Memories, problem: Expression, wanted: Wanted) -> Iterator[Expression]:
     if wanted.user is not None:
         yield found.own.c.user_id == wanted.user
     if wanted.avatar is not None:
         yield found.own.c.avatar_id == wanted.avatar
     if wanted.has_problem:
-        yield found.problem.is_not(None)
+        yield problem.is_not(None)

@@ -56,9 +56,9 @@ class Platform:
         self._lacking[found] = frozenset(column.name for column in lacking)
         return found
 
-    def known(self, expression: Expression, *reads: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads."""
-        lacking = [name for part in (expression, *reads) for name in self._missing(part)]
+    def known(self, expression: Expression) -> Expression:
+        """Return the expression, or NULL of its type where a column it reads is missing."""
+        lacking = list(self._missing(expression))
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
@@ -74,25 +74,21 @@ class Platform:
     def per(self, by: Expression, **figures: Expression) -> tuple[sa.Subquery, dict[str, Expression]]:
         """Return a table's rows counted by `by`, to be joined by the column of that name; and the figures.
 
-        Read from an outer join, a figure is 0 where no row is counted, and NULL where it is not known.
+        Read from an outer join, a figure is 0 where no row is counted.
         """
-        counted = {name: self.known(figure).label(name) for name, figure in figures.items()}
-        rows = sa.select(by.label("by"), *counted.values()).where(by.is_not(None)).group_by(by).subquery()
-        return rows, {
-            name: rows.c[name] if self.lacks(by, figure) else sa.func.coalesce(rows.c[name], 0)
-            for name, figure in figures.items()
-        }
+        each = (figure.label(name) for name, figure in figures.items())
+        rows = sa.select(by.label("by"), *each).where(by.is_not(None)).group_by(by).subquery()
+        return rows, {name: sa.case((rows.c.by.is_(None), 0), else_=rows.c[name]) for name in figures}
 
     def row(self, **figures: Expression) -> sa.Subquery:
         """Return one row of figures over all rows of a table, NULL where they are not known."""
         return sa.select(*(self.known(figure).label(name) for name, figure in figures.items())).subquery()
 
-    def lacks(self, *expressions: Expression) -> bool:
-        """Tell whether a column is missing that one of them reads."""
-        return any(True for expression in expressions for _ in self._missing(expression))
-
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
-        """Yield what the expression reads and this database lacks, tables rather than all of their columns."""
+        """Yield what the expression reads and this database lacks, tables rather than all of their columns.
+
+        What it reads from a subquery is what the subquery makes it of.
+        """
         for element in visitors.iterate(expression):
             relation = getattr(element, "table", None)
             if isinstance(relation, sa.Alias):
@@ -100,6 +96,9 @@ class Platform:
             if relation is not None and element.name in self._lacking.get(relation, ()):  # type: ignore[attr-defined]  # only columns have a table
                 name = next(qualified(t) for t, found in self._relations.items() if found is relation)
                 yield name if not self.live.has(name) else f"{name}.{element.name}"  # type: ignore[attr-defined]
+            elif isinstance(relation, sa.Subquery):
+                for base in element.proxy_set - {element}:  # type: ignore[attr-defined]
+                    yield from self._missing(base)
 
     def report(self, select: sa.Select[Any], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report, whose notes begin with what is missing of what it reads."""
