@@ -4,7 +4,7 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
-    "user": ("commands.user", "Accounts: who they are, what they use, and what admins do to them."),
+    "user": ("commands.user", "Accounts: who they are, what they use, what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
     "admin": ("commands.admin", "Who may act as an admin, and what each may do."),
@@ -17,6 +17,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
     "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
+    "avatar": ("commands.avatar", "Avatars: whose, in which state, due to be deleted, flagged."),
+    "image": ("commands.image", "Images and videos: where they are, what hangs, what is flagged."),
+    "memory": ("commands.memory", "Photo memories: with which images, left behind by whom."),
+    "marketplace": ("commands.marketplace", "Avatars for sale or public, and who bought which."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),

@@ -58,7 +58,8 @@ class Report:
     `select` yields exactly the labels of `columns` and carries no LIMIT. `sort` is the default order, written
     as `--sort` is: `-spend,email`. A `single` report has at most one row: a table shows it as a list of fields,
     JSON and YAML as one object. `notes` are sentences for stderr: what is missing, partial or estimated. Of a check,
-    `unjudged` names what it could not look at: nothing found is then no good news.
+    `unjudged` names what it could not look at: nothing found is then no good news; and where not every row is a
+    finding, `findings` selects those that are.
     """
 
     select: sa.Select[Any]
@@ -68,3 +69,4 @@ class Report:
     empty: str = "Nothing to show."
     notes: tuple[str, ...] = field(default=())
     unjudged: tuple[str, ...] = field(default=())
+    findings: sa.Select[Any] | None = None

@@ -63,6 +63,9 @@ def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
             {part.fullname for part in visitors.iterate(report.select) if isinstance(part, sa.Table)},
         )
         has_rows = write(report, connection, options, invocation.environment) > 0
+        if report.findings is not None:
+            is_found = bool(connection.scalar(sa.select(report.findings.exists())))
+            return is_found or bool(report.unjudged)
         # --limit and --offset may have left nothing to show of what there is.
         is_cut = is_check and not has_rows and (options.limit is not None or options.offset > 0)
         return (

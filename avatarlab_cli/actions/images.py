@@ -9,6 +9,8 @@ from avatarlab_cli.schema.base import qualified
 _UNSEEN = frozenset({"updated_at"})
 # Never read: their values belong in no other table. Of a key's hash a fingerprint will do to tell whether it changed.
 _SECRET = frozenset({"api_key_encrypted", "two_factor_secret", "backup_codes", "token_hash", "n8n_api_key"})
+# May be megabytes; no act changes them.
+_LARGE = frozenset({"image_url", "original_image_url", "thumbnail_url", "avatar_images", "gallery_images"})
 _FINGERPRINTED = frozenset({"api_key_hash"})
 
 TABLES = """
@@ -75,7 +77,7 @@ def _shown(column: sa.Column[object]) -> str:
 
 def is_kept(column: sa.Column[object]) -> bool:
     """Tell whether images have the column."""
-    return column.name not in _UNSEEN and column.name not in _SECRET
+    return column.name not in _UNSEEN | _SECRET | _LARGE
 
 
 def _keys(table: sa.Table) -> list[str]:

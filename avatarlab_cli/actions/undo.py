@@ -13,7 +13,7 @@ from avatarlab_cli.errors import ExitCode, RefusedError
 from avatarlab_cli.permissions import COMMANDS, SUPER_ADMIN
 from avatarlab_cli.queries.keys import NEUTRALISED
 from avatarlab_cli.queries.naming import ENTRY
-from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, private, supabase  # noqa: F401 (they define what acts change)
+from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, media, private, supabase  # noqa: F401 (they define what acts change)
 from avatarlab_cli.schema.base import metadata, qualified
 from avatarlab_cli.schema.foreign_keys import foreign_keys
 

@@ -73,6 +73,14 @@ AVATAR = Naming(
     prefixes=("r.id::text",),
     hint="`avatarlab avatar list` shows the avatars, each with its UUID",
 )
+IMAGE = Naming(
+    "image",
+    "public.generated_images",
+    "public.generated_images r",
+    "r.id::text",
+    prefixes=("r.id::text",),
+    hint="`avatarlab image list` shows the images, each with its UUID",
+)
 ENTRY = Naming(
     "act",
     "public.admin_audit_logs",

@@ -14,6 +14,7 @@ from avatarlab_cli.report import Column, Report
 from avatarlab_cli.rollup.availability import demand_access
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema, probe
+from avatarlab_cli.timeframe import Span
 
 Expression = sa.ColumnElement[Any]
 
@@ -70,8 +71,24 @@ class Platform:
         counted = sa.func.count(of)
         return self.known(counted.filter(*conditions) if conditions else counted)
 
+    def per(self, by: Expression, **figures: Expression) -> tuple[sa.Subquery, dict[str, Expression]]:
+        """Return a table's rows counted by `by`, to be joined by the column of that name; and the figures.
+
+        Read from an outer join, a figure is 0 where no row is counted.
+        """
+        each = (figure.label(name) for name, figure in figures.items())
+        rows = sa.select(by.label("by"), *each).where(by.is_not(None)).group_by(by).subquery()
+        return rows, {name: sa.case((rows.c.by.is_(None), 0), else_=rows.c[name]) for name in figures}
+
+    def row(self, **figures: Expression) -> sa.Subquery:
+        """Return one row of figures over all rows of a table, NULL where they are not known."""
+        return sa.select(*(self.known(figure).label(name) for name, figure in figures.items())).subquery()
+
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
-        """Yield what the expression reads and this database lacks, tables rather than all of their columns."""
+        """Yield what the expression reads and this database lacks, tables rather than all of their columns.
+
+        What it reads from a subquery is what the subquery makes it of.
+        """
         for element in visitors.iterate(expression):
             relation = getattr(element, "table", None)
             if isinstance(relation, sa.Alias):
@@ -79,6 +96,9 @@ class Platform:
             if relation is not None and element.name in self._lacking.get(relation, ()):  # type: ignore[attr-defined]  # only columns have a table
                 name = next(qualified(t) for t, found in self._relations.items() if found is relation)
                 yield name if not self.live.has(name) else f"{name}.{element.name}"  # type: ignore[attr-defined]
+            elif isinstance(relation, sa.Subquery):
+                for base in element.proxy_set - {element}:  # type: ignore[attr-defined]
+                    yield from self._missing(base)
 
     def report(self, select: sa.Select[Any], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report, whose notes begin with what is missing of what it reads."""
@@ -89,6 +109,19 @@ class Platform:
         """Return a sentence for each table and column the report would have read."""
         self._missed.update(dict.fromkeys(self._missing(select)))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
+
+
+def beside(*rows: sa.Subquery) -> sa.Select[Any]:
+    """Select all columns of single rows as one."""
+    source: sa.FromClause = rows[0]
+    for row in rows[1:]:
+        source = source.join(row, sa.true())
+    return sa.select(*(column for row in rows for column in row.c)).select_from(source)
+
+
+def within(time: Expression, span: Span) -> Expression:
+    """Tell whether a time lies in the span."""
+    return sa.and_(time >= span.since, time < span.until)
 
 
 def _nothing(column: sa.Column[Any]) -> sa.Label[Any]:

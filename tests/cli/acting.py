@@ -46,6 +46,7 @@ SECRETS = (
     "$2a$10$hash-of-a-password",
     "session-token-hash",
     "one-time-recovery-token",
+    "data:image/png;base64,aW1hZ2U=",
 )
 """What stands in columns that no entry may quote; the platform keys' hashes come on top."""
 
@@ -80,6 +81,11 @@ def key_id(name: str) -> UUID:
     return user_id(f"key of {name}")
 
 
+def image_id(name: str) -> UUID:
+    """Return the id of the image of the user with this e-mail address."""
+    return user_id(f"image of {name}")
+
+
 def stored_hash(name: str) -> str:
     """Return the stored hash of that key."""
     return hashlib.sha256(f"pk_live_{name}".encode()).hexdigest()
@@ -97,6 +103,8 @@ def arrange(connection: psycopg.Connection[Any]) -> None:
         write_admin(connection, f"{name}@example.com", "admin", permissions=())
     for name in _KEYED:
         _write_key(connection, f"{name}@example.com")
+    for name in _KEYED[:2]:
+        _write_image(connection, f"{name}@example.com")
     _write_subscriptions(connection)
     connection.execute("UPDATE profiles SET account_status = 'suspended' WHERE email LIKE 'suspended%'")
 
@@ -185,6 +193,13 @@ def _write_key(connection: psycopg.Connection[Any], email: str) -> None:
         "INSERT INTO platform_api_keys (id, user_id, key_name, api_key_hash, api_key_prefix, expires_at)"
         " VALUES (%s, %s, 'n8n', %s, %s, now() + interval '1 year')",
         [key_id(email), user_id(email), stored_hash(email), f"pk_live_{email[:7]}..."],
+    )
+
+
+def _write_image(connection: psycopg.Connection[Any], email: str) -> None:
+    connection.execute(
+        "INSERT INTO generated_images (id, user_id, prompt, image_url) VALUES (%s, %s, 'a fox', %s)",
+        [image_id(email), user_id(email), SECRETS[6]],
     )
 
 
@@ -287,6 +302,11 @@ def chain_breaks(conninfo: str) -> list[int]:
         return [seq for (seq,) in connection.execute(statement)]
 
 
+# Their avatars and images are flagged, but nobody is known to have done it.
+FLAGGED = """
+    UPDATE avatars SET is_flagged = true, flagged_reason = 'looks real', moderation_status = 'flagged', flagged_at = '2025-03-05Z';
+    UPDATE generated_images SET is_flagged = true, flagged_reason = 'looks real', moderation_status = 'flagged';
+"""
 # Two users spoke, by a rate card of one rate, and the month is closed.
 A_CLOSED_MONTH = """
     INSERT INTO avatarlab_admin.rate_card (version, currency, card) VALUES ('before', 'USD', '{"currency": "USD", "rates":

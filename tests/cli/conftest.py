@@ -81,6 +81,17 @@ def known(server_conninfo: str, migrated_panel_template: str) -> Iterator[str]:
         yield conninfo
 
 
+@pytest.fixture(scope="session")
+def shelf(server_conninfo: str, migrated_panel_template: str) -> Iterator[str]:
+    """The known avatars, images, videos, memories and purchases, for commands that only look."""
+    from tests.cli.known_shelf import write_shelf
+
+    with created_database(server_conninfo, migrated_panel_template) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            write_shelf(connection)
+        yield conninfo
+
+
 def _write_usage(connection: sa.Connection) -> None:
     connection.execute(sa.insert(users), [{"id": user, "email": email} for user, email in EMAILS.items()])
     rows: tuple[tuple[UUID, date, int, int, str | None, dict[str, object]], ...] = (

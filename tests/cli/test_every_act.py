@@ -19,6 +19,7 @@ from avatarlab_cli.cli import ActCommand
 from avatarlab_cli.errors import ExitCode
 from tests.cli.acting import (
     A_CLOSED_MONTH,
+    FLAGGED,
     SECRETS,
     act,
     chain_breaks,
@@ -26,6 +27,7 @@ from tests.cli.acting import (
     copied,
     entries,
     hashes,
+    image_id,
     key_id,
     rows,
     user_id,
@@ -63,6 +65,8 @@ def _people(*names: str) -> tuple[str, ...]:
 
 ANN_BEN = _people("ann", "ben")
 KEYS = tuple(str(key_id(name)) for name in ANN_BEN)
+AVATARS = tuple(str(user_id(name)) for name in ANN_BEN)
+IMAGES = tuple(str(image_id(name)) for name in ANN_BEN)
 REQUESTS = tuple(str(user_id(name)) for name in _people("asking1", "asking2"))
 LOST = "undone, the new key is gone, and nobody has kept it"
 REASON = ("--reason", "it must be")
@@ -111,6 +115,10 @@ CASES = {
     "key revoke": Case(KEYS, REASON),
     "key rotate": Case(KEYS, ("--grace", "48h"), once=LOST),
     "key expire": Case(KEYS, ("--at", "7d")),
+    "avatar flag": Case(AVATARS, REASON),
+    "avatar unflag": Case(AVATARS, before=FLAGGED),
+    "image flag": Case(IMAGES, REASON),
+    "image unflag": Case(IMAGES, before=FLAGGED),
     "cost reprice": Case((), ("--month", "2025-03"), before=A_CLOSED_MONTH, changed=1),
 }
 UNDOABLE = [words for words in CASES if not CASES[words].final]

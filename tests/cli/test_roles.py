@@ -11,7 +11,7 @@ import pytest
 from avatarlab_cli.actions.subscription import Set
 from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.permissions import ROLES, column_of
-from tests.cli.acting import ROOT, act, arranged, carry_out, entries, key_id, user_id, write_admin
+from tests.cli.acting import ROOT, act, arranged, carry_out, entries, image_id, key_id, user_id, write_admin
 from tests.cli.tree import commands
 from tests.database.logins import as_role, login
 
@@ -19,10 +19,12 @@ SUPER, ADMIN, MODERATOR, SUPPORT, ANALYST = "super_admin", "admin", "moderator",
 EVERYBODY = frozenset({SUPER, ADMIN, MODERATOR, SUPPORT, ANALYST})
 CARERS = EVERYBODY - {ANALYST}
 COUNTERS = frozenset({SUPER, ADMIN, ANALYST})
+MODERATORS = frozenset({SUPER, ADMIN, MODERATOR})
 MANAGERS = frozenset({SUPER, ADMIN})
 CHIEF = frozenset({SUPER})
 
 ANN, KEY, REQUEST = "ann@example.com", str(key_id("ann@example.com")), str(user_id("asking1@example.com"))
+AVATAR, IMAGE = str(user_id(ANN)), str(image_id(ANN))
 REASON, DRY = ("--reason", "it must be"), "--dry-run"
 
 
@@ -126,6 +128,25 @@ RULES = {
     "storage quota": _report(EVERYBODY),
     "storage duplicates": _report(EVERYBODY),
     "api endpoints": _report(EVERYBODY),
+    "avatar summary": _report(EVERYBODY),
+    "avatar list": _report(EVERYBODY),
+    "avatar due": _report(EVERYBODY),
+    "avatar queue": _report(EVERYBODY),
+    "avatar flag": _act(MODERATORS, AVATAR, *REASON),
+    "avatar unflag": _act(MODERATORS, AVATAR),
+    "image summary": _report(EVERYBODY),
+    "image volume": _report(EVERYBODY),
+    "image videos": _report(EVERYBODY),
+    "image stuck": _report(EVERYBODY),
+    "image list": _report(EVERYBODY),
+    "image queue": _report(EVERYBODY),
+    "image flag": _act(MODERATORS, IMAGE, *REASON),
+    "image unflag": _act(MODERATORS, IMAGE),
+    "memory summary": _report(EVERYBODY),
+    "memory list": _report(EVERYBODY),
+    "marketplace summary": _report(COUNTERS),
+    "marketplace list": _report(EVERYBODY),
+    "marketplace purchases": _report(COUNTERS),
     "stats show": _report(COUNTERS),
     "stats trend": _report(COUNTERS, "--metric", "mrr"),
     "cost report": _report(COUNTERS),
@@ -213,6 +234,9 @@ ASKED = {
     "tiers.write": "tier set",
     "tiers.delete": "tier archive",
     "financial.read": "tier distribution",
+    "avatars.read": "avatar list",
+    "moderation.read": "avatar queue",
+    "moderation.write": "avatar flag",
     "settings.read": "audit list",
     "settings.write": "admin add",
     "settings.delete": "admin deactivate",
@@ -233,7 +257,10 @@ def test_the_column_grants_what_it_names(platform: str, directory: Path, permiss
     assert may == {permission}
 
 
-@pytest.mark.parametrize("permission", sorted(set(ASKED) - {"users.read", "users.write", "tiers.read"}))
+@pytest.mark.parametrize(
+    "permission",
+    sorted(set(ASKED) - {"users.read", "users.write", "tiers.read", "avatars.read", "moderation.read"}),
+)
 def test_the_column_grants_nothing_beyond_the_role(platform: str, directory: Path, permission: str) -> None:
     """Whatever stands in the column, a role's limits hold."""
     with psycopg.connect(platform) as connection:

@@ -1,0 +1,181 @@
+"""What the marketplace offers and what was bought there, recorded by the buyer's browser without any payment."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from avatarlab_cli.queries import grouping
+from avatarlab_cli.queries.avatar_list import owner_of
+from avatarlab_cli.queries.platform import Expression, Platform, beside, within
+from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.schema.avatars import avatars
+from avatarlab_cli.schema.commerce import purchases as bought_items
+from avatarlab_cli.schema.supabase import users
+from avatarlab_cli.timeframe import Span
+
+STATUSES = ("completed", "pending", "refunded", "failed")
+NO_PAYMENT = "purchases are recorded by the buyer's browser, and no payment stands behind them"
+MADE_UP = "total_sales is the platform's own counter: its sample items began with made-up numbers"
+DIMENSIONS = {
+    "day": grouping.day("purchased_at"),
+    "avatar": grouping.avatar(),
+    "month": grouping.month("purchased_at"),
+    "user": grouping.user(),
+}
+_NO_MONEY: Expression = sa.literal_column("0.00")
+_NO_OTHERS: Expression = sa.literal_column("'{}'::jsonb")
+_FIGURES = (
+    Column("purchases", Kind.INTEGER, "purchases of any status", total=True),
+    Column("completed", Kind.INTEGER, "completed", total=True),
+    Column("pending", Kind.INTEGER, "pending", wide=True, total=True),
+    Column("refunded", Kind.INTEGER, "refunded", total=True),
+    Column("failed", Kind.INTEGER, "failed", wide=True, total=True),
+    Column("without_status", Kind.INTEGER, "of no status", wide=True, total=True),
+    Column("revenue", Kind.MONEY, "completed purchases in USD", total=True),
+    Column("refunded_usd", Kind.MONEY, "refunded purchases in USD, which are not in revenue", total=True),
+    Column("other_currencies", Kind.JSON, "what was completed and refunded in others, in neither of the two"),
+)
+
+
+def purchases(connection: sa.Connection, span: Span, by: str) -> Report:
+    """Report what was bought in the time, by a dimension; raises UsageError for an unknown one."""
+    dimension = grouping.demand(DIMENSIONS, by, "purchases")
+    platform = Platform(connection)
+    bought = platform[bought_items]
+    parts = _parts(bought, dimension.of(bought), within(bought.c.purchased_at, span))
+    groups = sa.select(parts.c.key, *_figures(platform, parts)).group_by(parts.c.key).subquery("counted")
+    return platform.report(
+        grouping.named(platform, groups, dimension),
+        (*dimension.columns, *_FIGURES),
+        sort=by if by in {"day", "month"} else f"-revenue,-purchases,{dimension.columns[1].name}",
+        notes=(NO_PAYMENT,),
+        empty="Nothing was bought in that time.",
+    )
+
+
+def summary(connection: sa.Connection, span: Span) -> Report:
+    """Report what is offered, and what was bought ever and in the time."""
+    platform = Platform(connection)
+    items, bought = platform[avatars], platform[bought_items]
+    is_offered, count = _is_offered(items), sa.func.count(items.c.id)
+    offered = platform.row(
+        items=count.filter(is_offered),
+        items_active=count.filter(is_offered, items.c.status == "active"),
+        total_sales=sa.func.coalesce(sa.func.sum(items.c.total_sales).filter(is_offered), 0),
+    )
+    is_recent = within(bought.c.purchased_at, span)
+    parts = _parts(bought, sa.null(), sa.true())
+    ever = sa.select(*_figures(platform, parts)).subquery("ever")
+    recent_usd = sa.func.sum(bought.c.price_paid).filter(
+        is_recent, bought.c.status == "completed", _currency(bought) == "USD"
+    )
+    further = platform.row(
+        buyers=sa.func.count(bought.c.user_id.distinct()),
+        purchases_30d=sa.func.count(bought.c.id).filter(is_recent),
+        revenue_30d=sa.func.coalesce(recent_usd, _NO_MONEY),
+    )
+    return platform.report(
+        beside(offered, ever, further),
+        (
+            Column("items", Kind.INTEGER, "avatars for sale or public"),
+            Column("items_active", Kind.INTEGER, "of them, the active ones"),
+            Column("total_sales", Kind.INTEGER, "their sales by the platform's own counter"),
+            *_FIGURES,
+            Column("buyers", Kind.INTEGER, "users with a purchase"),
+            Column("purchases_30d", Kind.INTEGER, "purchases of the last 30 days"),
+            Column("revenue_30d", Kind.MONEY, "completed ones in USD, of the last 30 days"),
+        ),
+        single=True,
+        notes=(NO_PAYMENT, MADE_UP),
+    )
+
+
+def _currency(bought: sa.FromClause) -> Expression:
+    return sa.func.upper(sa.func.coalesce(bought.c.currency, "USD"))
+
+
+def _parts(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.Subquery:
+    """Return how many purchases there are, and what they come to, by key, status and currency."""
+    columns = (key.label("key"), bought.c.status, _currency(bought).label("currency"))
+    counts = (sa.func.count(bought.c.id).label("purchases"), sa.func.sum(bought.c.price_paid).label("amount"))
+    return (
+        sa.select(*columns, *counts).where(condition).group_by("key", "status", "currency").subquery("parts")
+    )
+
+
+def _figures(platform: Platform, parts: sa.Subquery) -> list[sa.Label[Any]]:
+    """Return the columns of _FIGURES over parts."""
+    part, count, amount = parts.c, sa.func.sum(parts.c.purchases), sa.func.sum(parts.c.amount)
+    is_usd = part.currency == "USD"
+    name = sa.case((part.status == "refunded", "refunded "), else_="") + part.currency
+    others = sa.func.jsonb_object_agg(name, part.amount).filter(
+        part.status.in_(("completed", "refunded")), sa.not_(is_usd)
+    )
+    figures: dict[str, Expression] = {
+        "purchases": sa.func.coalesce(count, 0),
+        **{status: sa.func.coalesce(count.filter(part.status == status), 0) for status in STATUSES},
+        "without_status": sa.func.coalesce(count.filter(part.status.is_(None)), 0),
+        "revenue": sa.func.coalesce(amount.filter(part.status == "completed", is_usd), _NO_MONEY),
+        "refunded_usd": sa.func.coalesce(amount.filter(part.status == "refunded", is_usd), _NO_MONEY),
+        "other_currencies": sa.func.coalesce(others, _NO_OTHERS),
+    }
+    return [platform.known(figures[column.name]).label(column.name) for column in _FIGURES]
+
+
+def listing(connection: sa.Connection) -> Report:
+    """Report what is for sale or public, with the purchases of each beside the platform's own counter."""
+    platform = Platform(connection)
+    items, owners, bought = platform[avatars], platform[users], platform[bought_items]
+    count = sa.func.count(bought.c.id)
+    sales, figures = platform.per(
+        bought.c.avatar_id, purchases=count, completed=count.filter(bought.c.status == "completed")
+    )
+    select = (
+        sa.select(
+            items.c.id,
+            items.c.name,
+            owner_of(items, owners).label("email"),
+            items.c.status,
+            items.c.price,
+            items.c.rating,
+            items.c.total_sales,
+            platform.known(figures["purchases"]).label("purchases"),
+            platform.known(figures["completed"]).label("completed"),
+            items.c.is_marketplace_item,
+            items.c.is_public,
+            items.c.creator_studio.label("studio"),
+            items.c.category,
+            items.c.created_at,
+            items.c.user_id,
+        )
+        .select_from(
+            items.outerjoin(owners, owners.c.id == items.c.user_id).outerjoin(sales, sales.c.by == items.c.id)
+        )
+        .where(_is_offered(items))
+    )
+    return platform.report(
+        select, _LISTED, sort="-completed,name,id", notes=(MADE_UP,), empty="Nothing is for sale or public."
+    )
+
+
+_LISTED = (
+    Column("id", Kind.ID, "the avatar", wide=True),
+    Column("name", help="its name"),
+    Column("email", help="its owner", null="-"),
+    Column("status", help="active, archived or deleted"),
+    Column("price", Kind.MONEY, "what it costs, in USD"),
+    Column("rating", Kind.DECIMAL, "as the row has it: no screen writes reviews"),
+    Column("total_sales", Kind.INTEGER, "sales by the platform's own counter"),
+    Column("purchases", Kind.INTEGER, "purchases there are, of any status", wide=True, total=True),
+    Column("completed", Kind.INTEGER, "of them, the completed ones", total=True),
+    Column("is_marketplace_item", Kind.BOOLEAN, "whether it is for sale", wide=True),
+    Column("is_public", Kind.BOOLEAN, "whether everybody sees it", wide=True),
+    Column("studio", help="who made it", wide=True, null="-"),
+    Column("category", help="where it is found", wide=True, null="-"),
+    Column("created_at", Kind.TIME, "when it was made", wide=True),
+    Column("user_id", Kind.ID, "its owner", wide=True, null="-"),
+)
+
+
+def _is_offered(items: sa.FromClause) -> Expression:
+    return sa.or_(items.c.is_marketplace_item, items.c.is_public)
