@@ -4,7 +4,7 @@ What is missing is NULL, never 0: a column that is not there reads as NULL, a ta
 `known` turns into NULL what cannot be computed without them. A report's notes name what was missed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,9 +55,9 @@ class Platform:
         self._lacking[found] = frozenset(column.name for column in lacking)
         return found
 
-    def known(self, expression: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column it reads is missing."""
-        lacking = list(self._missing(expression))
+    def known(self, expression: Expression, *reads: sa.ClauseElement) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads."""
+        lacking = [name for part in (expression, *reads) for name in self._missing(part)]
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
@@ -84,6 +84,16 @@ class Platform:
         """Return the report, whose notes begin with what is missing of what it reads."""
         notes = (*self.notes(select), *more.pop("notes", ()))
         return Report(select, columns, notes=notes, **more)
+
+    def page(self, parts: Sequence[sa.Select[Any]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
+        """Return the report of one row with the figures of several selects, each of which sums up all of its rows."""
+        # A select of which no figure is known would have a row for each of its rows; the condition makes it one.
+        found = [part.having(sa.true()).subquery(f"part_{number}") for number, part in enumerate(parts)]
+        source: sa.FromClause = found[0]
+        for part in found[1:]:
+            source = source.join(part, sa.true())
+        figures = [column for part in found for column in part.c]
+        return self.report(sa.select(*figures).select_from(source), columns, single=True, **more)
 
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""
