@@ -70,6 +70,15 @@ class Platform:
         counted = sa.func.count(of)
         return self.known(counted.filter(*conditions) if conditions else counted)
 
+    def average(self, of: Expression, *reads: sa.ClauseElement) -> Expression:
+        """Return the average of what is known of a group, to three decimals; NULL where it cannot be told."""
+        return self.known(sa.func.round(sa.cast(sa.func.avg(of), sa.Numeric), 3), *reads)
+
+    @staticmethod
+    def share(part: Expression, whole: Expression) -> Expression:
+        """Return a part of a whole, to six decimals; NULL of nothing."""
+        return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(whole, 0), 6)
+
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
         """Yield what the expression reads and this database lacks, tables rather than all of their columns."""
         for element in visitors.iterate(expression):

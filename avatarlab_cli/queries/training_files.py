@@ -93,7 +93,7 @@ def _figures(platform: Platform, each: sa.Subquery) -> list[sa.Label[Any]]:
         processed.label("processed"),
         failed.label("failed"),
         platform.known(rate(processed, failed), own.processing_status).label("success_rate"),
-        sa.func.avg(each.c.seconds).label("average_seconds"),
+        platform.average(each.c.seconds).label("average_seconds"),
     ]
 
 

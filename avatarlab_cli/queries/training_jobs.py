@@ -127,7 +127,7 @@ def jobs(connection: sa.Connection, card: RateCard, wanted: Wanted) -> Report:
             Column("model", Kind.TEXT, "what is fine-tuned", wide=True, null="-"),
             Column("duration_seconds", Kind.DECIMAL, "how long it took", null="-"),
             Column("tokens", Kind.INTEGER, "trained, all epochs included", null="-", total=True),
-            Column("cost", Kind.COST, "estimated spend", null="-", total=True),
+            Column("cost", Kind.COST, "estimated spend", total=True),
             Column("unpriced", Kind.INTEGER, "tokens without a rate", wide=True, null="-", total=True),
             Column("created_at", Kind.TIME, "when it began"),
         ),
@@ -151,7 +151,7 @@ def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) 
             succeeded.label("succeeded"),
             failed.label("failed"),
             rate(succeeded, failed).label("success_rate"),
-            sa.func.avg(rows.c.duration_seconds).label("average_seconds"),
+            platform.average(rows.c.duration_seconds).label("average_seconds"),
             _whole(sa.func.sum(rows.c.tokens)).label("tokens"),
             sa.func.sum(rows.c.cost).label("cost"),
             _whole(sa.func.sum(rows.c.unpriced)).label("unpriced"),
@@ -163,7 +163,7 @@ def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) 
     return platform.report(
         sa.select(*groups, *(column for column in grouped.c if column.name != "key")).select_from(source),
         (
-            Column("kind", Kind.TEXT, f"{SESSION} or {FINE_TUNE}"),
+            Column("kind", Kind.TEXT, f"{SESSION} or {FINE_TUNE}", wide=by in {"type", "model"}),
             *DIMENSIONS[by].columns,
             Column("jobs", Kind.INTEGER, "begun in the time", total=True),
             Column("succeeded", Kind.INTEGER, "of these", total=True),
@@ -171,8 +171,8 @@ def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) 
             Column("success_rate", Kind.PERCENT, "succeeded, of those that succeeded or failed", null="-"),
             Column("average_seconds", Kind.DECIMAL, "how long one took", wide=True, null="-"),
             Column("tokens", Kind.INTEGER, "trained, all epochs included", null="-", total=True),
-            Column("cost", Kind.COST, "estimated spend", null="-", total=True),
-            Column("unpriced", Kind.INTEGER, "tokens without a rate", wide=True, null="-", total=True),
+            Column("cost", Kind.COST, "estimated spend", total=True),
+            Column("unpriced", Kind.INTEGER, "tokens without a rate", null="-", total=True),
         ),
         sort=f"kind,-jobs,{DIMENSIONS[by].columns[0].name}",
         notes=(note(card), NOT_RECORDED, POLLED),
@@ -182,7 +182,7 @@ def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) 
 
 def rate(succeeded: Expression, failed: Expression) -> Expression:
     """Return the share that succeeded of what has ended either way; NULL where nothing has."""
-    return sa.cast(succeeded, sa.Numeric) / sa.func.nullif(succeeded + failed, 0)
+    return Platform.share(succeeded, succeeded + failed)
 
 
 def _whole(number: Expression) -> Expression:

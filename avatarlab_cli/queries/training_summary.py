@@ -120,7 +120,7 @@ def _examples(platform: Platform) -> sa.Select[Any]:
     return sa.select(
         platform.count(own.id).label("examples"),
         platform.count(own.id, own.used_in_training).label("examples_used"),
-        platform.known(sa.func.avg(own.quality_score)).label("average_quality"),
+        platform.average(own.quality_score).label("average_quality"),
     )
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import USER
 from avatarlab_cli.queries.platform import Platform
-from avatarlab_cli.queries.voice_samples import TWICE, UNUSED, files
+from avatarlab_cli.queries.voice_samples import TWICE, files
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.voice import voice_clones, voice_samples
 
@@ -17,7 +17,7 @@ Expression = sa.ColumnElement[Any]
 
 TRAINING = "training"
 POLLED = "a clone becomes active only when its user looks at the list: one in training may be finished"
-NO_CLONE = f"({UNUSED})"
+NO_CLONE = "(no clone)"
 
 
 def is_stuck(platform: Platform, before: datetime) -> Expression:
@@ -58,9 +58,7 @@ def by_status(connection: sa.Connection, before: datetime) -> Report:
             platform.known(
                 sa.cast(sa.func.coalesce(sa.func.sum(made.c.samples), 0), sa.BigInteger), *reads
             ).label("samples"),
-            platform.known(sa.func.avg(sa.func.coalesce(made.c.samples, 0)), *reads).label(
-                "samples_per_clone"
-            ),
+            platform.average(sa.func.coalesce(made.c.samples, 0), *reads).label("samples_per_clone"),
             platform.known(sa.func.count().filter(made.c.samples.is_(None)), *reads).label("without_samples"),
             platform.known(sa.func.min(clone.c.created_at)).label("oldest"),
             platform.known(sa.func.max(clone.c.created_at)).label("newest"),

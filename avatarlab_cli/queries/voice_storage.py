@@ -38,7 +38,7 @@ def storage(connection: sa.Connection) -> Report:
         figures = [_figure(platform, told, found.c[name]) for name in _FIGURES]
         notes = (_NO_SIZES, *stored.notes(connection))
     count, size, without = figures
-    coverage = 1 - sa.cast(without, sa.Numeric) / sa.func.nullif(count, 0)
+    coverage = platform.share(count - without, count)
     return platform.report(
         sa.select(
             told.c.use,
@@ -51,7 +51,7 @@ def storage(connection: sa.Connection) -> Report:
             told.c.table_coverage,
         ).select_from(source),
         _COLUMNS,
-        sort="use",
+        sort="-use",
         notes=notes,
     )
 
@@ -106,25 +106,26 @@ def _named(namings: tuple[Naming, ...]) -> sa.Subquery:
 def _told_samples(platform: Platform) -> sa.Select[Any]:
     own, file = platform[voice_samples].c, files(platform)
     reads = own.file_url, own.file_size_bytes
-    sized = sa.cast(sa.func.count(file.c.bytes), sa.Numeric) / sa.func.nullif(sa.func.count(), 0)
-    # The condition makes it one row, whether or not a figure is left that sums up rows.
-    return sa.select(
+    sized = platform.share(sa.func.count(file.c.bytes), sa.func.count())
+    told: list[Expression] = [
         sa.literal(SAMPLES).label("use"),
         platform.known(sa.func.count(), own.file_url).label("files"),
         platform.known(known_sum(file.c.bytes), *reads).label("table_bytes"),
         platform.known(sized, *reads).label("table_coverage"),
-    ).having(sa.true())
+    ]
+    # The condition makes it one row, whether or not a figure is left that sums up rows.
+    return sa.select(*told).having(sa.true())
 
 
 def _told_speech(platform: Platform) -> sa.Select[Any]:
     own = platform[tts_generations].c
-    figures = sa.literal(SPEECH).label("use"), platform.count(own.audio_url.distinct()), *_UNKNOWN
-    return sa.select(*figures).having(sa.true())
+    told: list[Expression] = [sa.literal(SPEECH).label("use"), platform.count(own.audio_url.distinct())]
+    return sa.select(*told, *_UNKNOWN).having(sa.true())
 
 
 def _told_of_others() -> sa.Select[Any]:
-    figures = sa.literal(OTHER).label("use"), sa.cast(sa.null(), sa.BigInteger), *_UNKNOWN
-    return sa.select(*figures)
+    told: list[Expression] = [sa.literal(OTHER).label("use"), sa.cast(sa.null(), sa.BigInteger)]
+    return sa.select(*told, *_UNKNOWN)
 
 
 _FIGURES = ("objects", "bytes", "unsized_objects")
@@ -134,7 +135,7 @@ _COLUMNS = (
     Column("objects", Kind.INTEGER, "files in the bucket", total=True),
     Column("bytes", Kind.BYTES, "those of known size together", total=True),
     Column("unsized_objects", Kind.INTEGER, "files of unknown size", wide=True, total=True),
-    Column("coverage", Kind.PERCENT, "the share of the files whose size is known"),
+    Column("coverage", Kind.PERCENT, "the share of the files whose size is known", null="-"),
     Column("files", Kind.INTEGER, "files that rows name, each once", null="-"),
     Column("table_bytes", Kind.BYTES, "what the rows say they take", null="-"),
     Column("table_coverage", Kind.PERCENT, "the share of them whose row has a size", null="-"),

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.database.watching import NOW, SPAN, Tables, in_time
-from tests.reference.rates import INPUT, OUTPUT, TRAINED, UNIT_SIZE, Rate, match
+from tests.reference.rates import INPUT, OUTPUT, TRAINED, UNIT_SIZE, Rate, match, rounded
 from tests.reference.source import Row, day_of
 from tests.reference.voice import BEFORE, decimal, grouped, least, most, seconds, total
 
@@ -18,14 +18,14 @@ SUCCEEDED = {"session": "completed", "fine-tune": "succeeded"}
 
 
 def mean(values: Sequence[Any]) -> Decimal | None:
-    """Return the average of what is known."""
+    """Return the average of what is known, to three decimals."""
     known = [Fraction(value) for value in values if value is not None]
-    return decimal(sum(known, Fraction(0)) / len(known)) if known else None
+    return rounded(sum(known, Fraction(0)) / len(known), 3) if known else None
 
 
 def ratio(good: int, bad: int) -> Decimal | None:
     """Return the share of the good ones."""
-    return Decimal(good) / (good + bad) if good + bad else None
+    return rounded(Fraction(good, good + bad), 6) if good + bad else None
 
 
 def labels(tables: Tables, row: Row) -> Row:
@@ -168,11 +168,21 @@ def _commonest(rows: Sequence[Row], column: str) -> UUID:
 
 def logs(tables: Tables) -> Iterator[Row]:
     """Recount the log of that session."""
-    names = ("id", "created_at", "log_type", "processing_step", "progress_percentage", "message")
+    names = {
+        "id": "id",
+        "created_at": "created_at",
+        "type": "log_type",
+        "step": "processing_step",
+        "progress": "progress_percentage",
+        "message": "message",
+    }
     for row in tables["avatar_training_logs"]:
         if row["training_data_id"] == run_of(tables):
             error = row["details"].get("error") if isinstance(row["details"], dict) else None
-            yield {**{name: row[name] for name in names}, "error": None if error is None else str(error)}
+            yield {
+                **{name: row[column] for name, column in names.items()},
+                "error": None if error is None else str(error),
+            }
 
 
 def _first_of_file(tables: Tables) -> set[object]:
@@ -269,7 +279,7 @@ def examples(tables: Tables, by: str, below: Decimal) -> Iterator[Row]:
             "examples": len(rows),
             "avatars": len({row["avatar_id"] for row in rows}),
             "used": used,
-            "used_share": Decimal(used) / len(rows),
+            "used_share": rounded(Fraction(used, len(rows)), 6),
             "average_quality": mean(scores),
             "lowest_quality": least(scores),
             "below": sum(score < below for score in scores),

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from tests.database.watching import NOW, SPAN, Tables, in_time
-from tests.reference.rates import CHARACTERS, Rate, match
+from tests.reference.rates import CHARACTERS, Rate, match, rounded
 from tests.reference.source import Row, day_of
 from tests.reference.storage import names_in_url, size_of
 
@@ -91,7 +91,7 @@ def by_status(tables: Tables) -> Iterator[Row]:
             "users": len({clone["user_id"] for clone in clones}),
             "stuck": sum(map(is_stuck, clones)),
             "samples": sum(samples),
-            "samples_per_clone": Decimal(sum(samples)) / len(samples),
+            "samples_per_clone": rounded(Fraction(sum(samples), len(samples)), 3),
             "without_samples": samples.count(0),
             "oldest": least(clone["created_at"] for clone in clones),
             "newest": most(clone["created_at"] for clone in clones),
@@ -99,7 +99,7 @@ def by_status(tables: Tables) -> Iterator[Row]:
     lone = [file for file in files(tables) if not file["is_used"]]
     if lone:
         yield {
-            "status": "(without clone)",
+            "status": "(no clone)",
             "clones": 0,
             "users": len({file["user_id"] for file in lone}),
             "stuck": 0,
@@ -231,10 +231,12 @@ def storage(tables: Tables) -> Iterator[Row]:
             "objects": len(sizes),
             "bytes": sum(known) if known or not sizes else None,
             "unsized_objects": len(sizes) - len(known),
-            "coverage": Decimal(len(known)) / len(sizes) if sizes else None,
+            "coverage": rounded(Fraction(len(known), len(sizes)), 6) if sizes else None,
             "files": {"samples": len(recorded), "speech": len(urls)}.get(use),
             "table_bytes": (sum(sized) if sized or not recorded else None) if use == "samples" else None,
-            "table_coverage": Decimal(len(sized)) / len(recorded) if recorded and use == "samples" else None,
+            "table_coverage": rounded(Fraction(len(sized), len(recorded)), 6)
+            if recorded and use == "samples"
+            else None,
         }
 
 
