@@ -16,6 +16,8 @@ NOUNS: dict[str, tuple[str, str]] = {
     "usage": ("commands.usage", "What users did, by user and month."),
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
+    "voice": ("commands.voice", "Voices: clones, recordings, speech and what it costs."),
+    "training": ("commands.training", "Training: sessions, fine-tune jobs, their errors, files, prompts."),
     "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
     "avatar": ("commands.avatar", "Avatars: whose, in which state, due to be deleted, flagged."),
     "image": ("commands.image", "Images and videos: where they are, what hangs, what is flagged."),

@@ -1,11 +1,20 @@
 """Options that mean the same in every command that has them."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from avatarlab_cli.cli import current
-from avatarlab_cli.timeframe import Span, parse_span
+from avatarlab_cli.errors import UsageError
+from avatarlab_cli.timeframe import Span, parse_moment, parse_span
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import sqlalchemy as sa
+
+    from avatarlab_cli.rollup.rates import RateCard
 
 User = Annotated[str, typer.Argument(metavar="USER", help="E-mail address, UUID, or the beginning of one.")]
 Users = Annotated[
@@ -29,6 +38,9 @@ OfUser = Annotated[
 OfAvatar = Annotated[
     str | None, typer.Option("--avatar", metavar="AVATAR", help="Only this avatar's: UUID, or its beginning.")
 ]
+OlderThan = Annotated[
+    str, typer.Option("--older-than", metavar="AGE", help="How long is too long: 24h, 7d, or ISO 8601.")
+]
 DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Show what would change; change nothing.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
 
@@ -36,3 +48,33 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmat
 def span(context: typer.Context, since: str | None, until: str | None, days: int = 30) -> Span:
     """Return the time the options --since and --until name: by default so many whole days, up to now."""
     return parse_span(since, until, current(context).clock(), days)
+
+
+def past(context: typer.Context, option: str, age: str) -> datetime:
+    """Return the moment an option's age names; raises UsageError where that lies ahead."""
+    now = current(context).clock()
+    moment = parse_moment(age, now)
+    if moment > now:
+        raise UsageError(f"{option} {age} lies ahead", hint="name an age, 24h, or a time that is past")
+    return moment
+
+
+def rate_card(context: typer.Context) -> "RateCard":
+    """Return the rate card of the setting rates_file, or the one shipped."""
+    from avatarlab_cli.rollup import rates
+
+    return rates.load(current(context).settings.get("rates_file"))
+
+
+def user_id(connection: "sa.Connection", user: str | None) -> "UUID | None":
+    """Return the id of the user that --user names, None without it."""
+    from avatarlab_cli.queries.users import find_user
+
+    return None if user is None else find_user(connection, user).id
+
+
+def avatar_id(connection: "sa.Connection", avatar: str | None) -> "UUID | None":
+    """Return the id of the avatar that --avatar names, None without it."""
+    from avatarlab_cli.queries.naming import AVATAR, find
+
+    return None if avatar is None else find(connection, AVATAR, avatar).id

@@ -12,13 +12,14 @@ from avatarlab_cli.rollup.names import names, namings_in
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.supabase import objects
 
+# What must be there of the objects for any report on them.
+OBJECT_COLUMNS = ("id", "bucket_id", "name", "metadata", "created_at")
+
 
 def is_stored_here(live: LiveSchema) -> bool:
     """Tell whether this login sees the buckets' objects, all of them."""
     found = live.relation(STORAGE)
-    return live.has(STORAGE, "id", "bucket_id", "name", "metadata", "created_at") and bool(
-        found and found.is_readable and not found.is_filtered
-    )
+    return live.has(STORAGE, *OBJECT_COLUMNS) and bool(found and found.is_readable and not found.is_filtered)
 
 
 def objects_of(live: LiveSchema, ids: Sequence[UUID]) -> sa.Select[Any]:

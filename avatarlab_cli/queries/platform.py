@@ -4,7 +4,7 @@ What is missing is NULL, never 0: a column that is not there reads as NULL, a ta
 `known` turns into NULL what cannot be computed without them. A report's notes name what was missed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,15 +56,13 @@ class Platform:
         self._lacking[found] = frozenset(column.name for column in lacking)
         return found
 
-    def known(self, expression: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column it reads is missing."""
-        lacking = list(self._missing(expression))
+    def known(self, expression: Expression, *reads: sa.ClauseElement) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads."""
+        lacking = [name for part in (expression, *reads) for name in self._missing(part)]
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
-        # SQLAlchemy does not know what an average is; what it has no type for is a number.
-        is_typed = not isinstance(expression.type, sa.types.NullType)
-        return sa.cast(sa.null(), expression.type if is_typed else sa.Numeric())
+        return unknown(expression)
 
     def count(self, of: Expression, *conditions: Expression) -> Expression:
         """Return how many rows of a group have `of` and fulfil the conditions; NULL where that is not known."""
@@ -82,7 +80,16 @@ class Platform:
 
     def row(self, **figures: Expression) -> sa.Subquery:
         """Return one row of figures over all rows of a table, NULL where they are not known."""
-        return sa.select(*(self.known(figure).label(name) for name, figure in figures.items())).subquery()
+        return _one(sa.select(*(self.known(figure).label(name) for name, figure in figures.items())))
+
+    def average(self, of: Expression, *reads: sa.ClauseElement) -> Expression:
+        """Return the average of what is known of a group, to three decimals; NULL where it cannot be told."""
+        return self.known(sa.func.round(sa.cast(sa.func.avg(of), sa.Numeric), 3), *reads)
+
+    @staticmethod
+    def share(part: Expression, whole: Expression) -> Expression:
+        """Return a part of a whole, to six decimals; NULL of nothing."""
+        return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(whole, 0), 6)
 
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
         """Yield what the expression reads and this database lacks, tables rather than all of their columns.
@@ -105,10 +112,19 @@ class Platform:
         notes = (*self.notes(select), *more.pop("notes", ()))
         return Report(select, columns, notes=notes, **more)
 
+    def page(self, parts: Sequence[sa.Select[Any]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
+        """Return the report of one row with the figures of several selects, each of which sums up all of its rows."""
+        return self.report(beside(*map(_one, parts)), columns, single=True, **more)
+
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""
         self._missed.update(dict.fromkeys(self._missing(select)))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
+
+
+def _one(select: sa.Select[Any]) -> sa.Subquery:
+    # Where none of its figures is known, nothing else would make it one row.
+    return select.having(sa.true()).subquery()
 
 
 def beside(*rows: sa.Subquery) -> sa.Select[Any]:
@@ -122,6 +138,13 @@ def beside(*rows: sa.Subquery) -> sa.Select[Any]:
 def within(time: Expression, span: Span) -> Expression:
     """Tell whether a time lies in the span."""
     return sa.and_(time >= span.since, time < span.until)
+
+
+def unknown(expression: Expression) -> Expression:
+    """Return NULL of the expression's type."""
+    # SQLAlchemy does not know what an average is; what it has no type for is a number.
+    is_typed = not isinstance(expression.type, sa.types.NullType)
+    return sa.cast(sa.null(), expression.type if is_typed else sa.Numeric())
 
 
 def _nothing(column: sa.Column[Any]) -> sa.Label[Any]:

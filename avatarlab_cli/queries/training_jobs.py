@@ -1,0 +1,189 @@
+"""Trainings: the sessions in which users prepare an avatar's data, and the fine-tuning jobs at OpenAI."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
+from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.spend import note, spend
+from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.rollup.rates import RateCard
+from avatarlab_cli.schema.training import avatar_fine_tune_jobs, avatar_training_data
+from avatarlab_cli.timeframe import Span
+
+Expression = sa.ColumnElement[Any]
+
+SESSION, FINE_TUNE = "session", "fine-tune"
+SUCCEEDED = {SESSION: "completed", FINE_TUNE: "succeeded"}
+FAILED = "failed"
+POLLED = "a fine-tuning job's status is OpenAI's when a user last looked: it may be older than the truth"
+NOT_RECORDED = "what a session costs is not recorded: only the tokens of fine-tuning have a price"
+DIMENSIONS = {
+    "status": plain("status", "what the platform calls it"),
+    "type": plain("type", "what a session works on; that of a job is fine-tune"),
+    "model": plain("model", "what is fine-tuned"),
+    "user": USER,
+    "avatar": AVATAR,
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which trainings are meant: those begun in the time, all of them or a user's, an avatar's, of a status."""
+
+    span: Span
+    user: UUID | None = None
+    avatar: UUID | None = None
+    status: str | None = None
+
+    def conditions(self, own: Any) -> list[Expression]:  # noqa: ANN401 (the columns of either table)
+        """Return what its rows fulfil."""
+        given = {own.user_id: self.user, own.avatar_id: self.avatar, own.status: self.status}
+        named = [column == value for column, value in given.items() if value is not None]
+        return [own.created_at >= self.span.since, own.created_at < self.span.until, *named]
+
+
+def _rows(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Subquery:
+    """Return a row a training; success and failure are 1 or 0, NULL where the status is not known."""
+    return sa.union_all(_sessions(platform, wanted), _jobs(platform, card, wanted)).subquery("trainings")
+
+
+def _sessions(platform: Platform, wanted: Wanted) -> sa.Select[Any]:
+    own = platform[avatar_training_data].c
+    number = sa.cast(sa.null(), sa.BigInteger)
+    return sa.select(
+        own.id,
+        sa.literal(SESSION).label("kind"),
+        own.training_type.label("type"),
+        own.avatar_id,
+        own.user_id,
+        own.status,
+        sa.cast(sa.null(), sa.Text).label("model"),
+        _took(own.created_at, own.completed_at).label("duration_seconds"),
+        number.label("tokens"),
+        sa.cast(sa.null(), sa.Numeric).label("cost"),
+        number.label("unpriced"),
+        own.created_at,
+        _is(platform, own.status, SUCCEEDED[SESSION]).label("succeeded"),
+        _is(platform, own.status, FAILED).label("failed"),
+    ).where(*wanted.conditions(own))
+
+
+def _jobs(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Select[Any]:
+    job = platform[avatar_fine_tune_jobs]
+    own = job.c
+    priced = spend(platform, "fine_tuning", card, names=("id",), by={"id": own.id})
+    return (
+        sa.select(
+            own.id,
+            sa.literal(FINE_TUNE),
+            sa.literal(FINE_TUNE),
+            own.avatar_id,
+            own.user_id,
+            own.status,
+            own.base_model,
+            _took(own.started_at, own.finished_at),
+            sa.cast(own.trained_tokens, sa.BigInteger),
+            priced.c.cost,
+            priced.c.unpriced,
+            own.created_at,
+            _is(platform, own.status, SUCCEEDED[FINE_TUNE]),
+            _is(platform, own.status, FAILED),
+        )
+        .select_from(job.outerjoin(priced, priced.c.id == own.id))
+        .where(*wanted.conditions(own))
+    )
+
+
+def _took(begin: Expression, end: Expression) -> Expression:
+    return sa.extract("epoch", end - begin)
+
+
+def _is(platform: Platform, status: Expression, value: str) -> Expression:
+    return platform.known(sa.case((status == value, 1), else_=0), status)
+
+
+def jobs(connection: sa.Connection, card: RateCard, wanted: Wanted) -> Report:
+    """Report each training."""
+    platform = Platform(connection)
+    rows = _rows(platform, card, wanted)
+    avatar, named = AVATAR.shown(platform, rows, "avatar_id")
+    user, source = USER.shown(platform, rows, "user_id", named)
+    hidden = {"avatar_id", "user_id", "succeeded", "failed"}
+    return platform.report(
+        sa.select(*(column for column in rows.c if column.name not in hidden), *avatar, *user).select_from(
+            source
+        ),
+        (
+            Column("id", Kind.ID, "the session, or the job", wide=True),
+            Column("kind", Kind.TEXT, f"{SESSION} or {FINE_TUNE}"),
+            Column("type", Kind.TEXT, "what a session works on", wide=True, null="-"),
+            *AVATAR.columns,
+            *USER.columns,
+            Column("status", Kind.TEXT, "what the platform calls it"),
+            Column("model", Kind.TEXT, "what is fine-tuned", wide=True, null="-"),
+            Column("duration_seconds", Kind.DECIMAL, "how long it took", null="-"),
+            Column("tokens", Kind.INTEGER, "trained, all epochs included", null="-", total=True),
+            Column("cost", Kind.COST, "estimated spend", total=True),
+            Column("unpriced", Kind.INTEGER, "tokens without a rate", wide=True, null="-", total=True),
+            Column("created_at", Kind.TIME, "when it began"),
+        ),
+        sort="-created_at,id",
+        notes=(note(card), NOT_RECORDED, POLLED),
+        empty="Nothing was trained in that time.",
+    )
+
+
+def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) -> Report:
+    """Report how many trainings there were and how they ended, sessions and jobs apart, by one of DIMENSIONS."""
+    platform = Platform(connection)
+    rows = _rows(platform, card, wanted)
+    key = rows.c[f"{by}_id" if DIMENSIONS[by].name is not None else by]
+    succeeded, failed = (_whole(sa.func.sum(rows.c[name])) for name in ("succeeded", "failed"))
+    grouped = (
+        sa.select(
+            rows.c.kind,
+            key.label("key"),
+            sa.func.count().label("jobs"),
+            succeeded.label("succeeded"),
+            failed.label("failed"),
+            rate(succeeded, failed).label("success_rate"),
+            platform.average(rows.c.duration_seconds).label("average_seconds"),
+            _whole(sa.func.sum(rows.c.tokens)).label("tokens"),
+            sa.func.sum(rows.c.cost).label("cost"),
+            _whole(sa.func.sum(rows.c.unpriced)).label("unpriced"),
+        )
+        .group_by(rows.c.kind, key)
+        .subquery("grouped")
+    )
+    groups, source = DIMENSIONS[by].shown(platform, grouped)
+    return platform.report(
+        sa.select(*groups, *(column for column in grouped.c if column.name != "key")).select_from(source),
+        (
+            Column("kind", Kind.TEXT, f"{SESSION} or {FINE_TUNE}", wide=by in {"type", "model"}),
+            *DIMENSIONS[by].columns,
+            Column("jobs", Kind.INTEGER, "begun in the time", total=True),
+            Column("succeeded", Kind.INTEGER, "of these", total=True),
+            Column("failed", Kind.INTEGER, "of these", total=True),
+            Column("success_rate", Kind.PERCENT, "succeeded, of those that succeeded or failed", null="-"),
+            Column("average_seconds", Kind.DECIMAL, "how long one took", wide=True, null="-"),
+            Column("tokens", Kind.INTEGER, "trained, all epochs included", null="-", total=True),
+            Column("cost", Kind.COST, "estimated spend", total=True),
+            Column("unpriced", Kind.INTEGER, "tokens without a rate", null="-", total=True),
+        ),
+        sort=f"kind,-jobs,{DIMENSIONS[by].columns[0].name}",
+        notes=(note(card), NOT_RECORDED, POLLED),
+        empty="Nothing was trained in that time.",
+    )
+
+
+def rate(succeeded: Expression, failed: Expression) -> Expression:
+    """Return the share that succeeded of what has ended either way; NULL where nothing has."""
+    return Platform.share(succeeded, succeeded + failed)
+
+
+def _whole(number: Expression) -> Expression:
+    return sa.cast(number, sa.BigInteger)
