@@ -18,6 +18,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
     "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
+    "system": (
+        "commands.system",
+        "The database and the jobs: whether they are well, and how long logs are kept.",
+    ),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),
     "demo": ("commands.demo", "A believable AvatarLab database to try things on."),
