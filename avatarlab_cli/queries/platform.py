@@ -55,9 +55,12 @@ class Platform:
         self._lacking[found] = frozenset(column.name for column in lacking)
         return found
 
-    def known(self, expression: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column it reads is missing."""
-        lacking = list(self._missing(expression))
+    def known(self, expression: Expression, *reads: Expression) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it or one of `reads` reads.
+
+        What was read to make the columns of a subquery is to be named so: it cannot be seen from outside.
+        """
+        lacking = [name for each in (expression, *reads) for name in self._missing(each)]
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
