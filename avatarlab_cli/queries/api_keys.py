@@ -80,7 +80,9 @@ def _calls(log: sa.FromClause, span: Span) -> sa.Subquery:
         .group_by(log.c.api_key_id, log.c.endpoint)
         .subquery("each")
     )
-    in_order: sa.ColumnElement[str] = aggregate_order_by(sa.literal_column("', '"), sa.collate(each.c.endpoint, "C"))
+    in_order: sa.ColumnElement[str] = aggregate_order_by(
+        sa.literal_column("', '"), sa.collate(each.c.endpoint, "C")
+    )
     return (
         sa.select(
             each.c.api_key_id,

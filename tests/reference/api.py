@@ -1,8 +1,10 @@
 """The reports on the API, recounted row by row."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from statistics import mean
 from typing import Any
 
@@ -146,3 +148,82 @@ def _share(part: list[Row], whole: list[Row]) -> Decimal | None:
 def _average(rows: list[Row]) -> float | None:
     times = [row["request_duration_ms"] for row in rows if row["request_duration_ms"] is not None]
     return mean(times) if times else None
+
+
+def unusual(
+    tables: Tables, day: date, days: int = 28, at_least: int = 20, threshold: Decimal = Decimal(6)
+) -> Iterator[Row]:
+    """Judge each key's day anew, by sorting what it did on each day before."""
+    first = day - timedelta(days=days)
+    every = {key["id"]: key for key in tables["platform_api_keys"]}
+    for name, counts in _by_day(tables, first, day).items():
+        key = every.get(name, {})
+        history = _history(key, counts, first, day)
+        finding = _finding(history, counts, day, at_least, threshold) if len(history) >= 7 else None
+        if finding is not None:
+            yield {
+                "day": day,
+                "id": name,
+                "email": tables.emails().get(key.get("user_id")),
+                "prefix": key.get("api_key_prefix"),
+                "finding": finding,
+                "requests": counts.get(day, 0),
+                "median": _middle(history),
+                "farthest": max(history) if finding == "above" else min(history),
+                "score": _score(history, counts.get(day, 0)),
+                "silent_days": (day - max(counts)).days,
+                "days": len(history),
+                "user_id": key.get("user_id"),
+            }
+
+
+def too_new(tables: Tables, day: date, days: int = 28, at_least: int = 20) -> int:
+    """Count the keys that a day of enough requests cannot be judged of."""
+    first = day - timedelta(days=days)
+    every = {key["id"]: key for key in tables["platform_api_keys"]}
+    return sum(
+        counts.get(day, 0) >= at_least and len(_history(every.get(name, {}), counts, first, day)) < 7
+        for name, counts in _by_day(tables, first, day).items()
+    )
+
+
+def _by_day(tables: Tables, first: date, last: date) -> dict[Any, Counter[date]]:
+    found: dict[Any, Counter[date]] = {}
+    for row in tables["api_request_logs"]:
+        on = row["created_at"] and row["created_at"].astimezone(UTC).date()
+        if row["api_key_id"] is not None and on is not None and first <= on <= last:
+            found.setdefault(row["api_key_id"], Counter())[on] += 1
+    return found
+
+
+def _history(key: Row, counts: Counter[date], first: date, day: date) -> list[int]:
+    made = key.get("created_at")
+    begin = min([*counts, *([made.astimezone(UTC).date()] if made else [])])
+    begin = max(begin, first)
+    return [counts.get(begin + timedelta(days=n), 0) for n in range((day - begin).days)]
+
+
+def _finding(
+    history: list[int], counts: Counter[date], day: date, at_least: int, threshold: Decimal
+) -> str | None:
+    requests, used = counts.get(day, 0), sorted(counts)
+    score = _score(history, requests)
+    pauses = [(after - before).days - 1 for before, after in pairwise(used)]
+    if max(requests, _middle(history)) < at_least:
+        return None
+    if (day - used[-1]).days > max(pauses, default=0):
+        return "silent"
+    if requests > max(history) and (score is None or score >= threshold):
+        return "above"
+    return "below" if requests < min(history) and score is not None and score >= threshold else None
+
+
+def _middle(values: list[Any]) -> Any:  # noqa: ANN401 (of whatever they are)
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def _score(history: list[int], requests: int) -> Decimal | None:
+    median = _middle(history)
+    usual = Decimal("1.4826") * _middle([abs(each - median) for each in history])
+    distance = max(usual, Decimal(median) / 10)
+    return round(abs(requests - median) / distance, 2) if distance else None

@@ -1,8 +1,24 @@
 """The reports on the API."""
 
-from avatarlab_cli.queries import api_gaps, api_keys, api_requests
-from tests.database.watching import SPAN, Case
+from datetime import date, timedelta
+from decimal import Decimal
+
+from avatarlab_cli.queries import api_gaps, api_keys, api_requests, api_unusual
+from tests.database.watching import SPAN, TODAY, Case
 from tests.reference import api
+
+# So little is unusual that invented requests, too, have findings.
+LOW = api_unusual.Bounds(days=75, at_least=1, score=Decimal("0.5"))
+
+
+def _unusual(day: date, label: str, bounds: api_unusual.Bounds) -> Case:
+    return Case(
+        "api unusual",
+        lambda connection: api_unusual.unusual(connection, day, bounds),
+        lambda tables: api.unusual(tables, day, bounds.days, bounds.at_least, bounds.score),
+        label=label,
+    )
+
 
 CASES = (
     Case("api summary", lambda connection: api_requests.summary(connection, SPAN), api.summary),
@@ -16,4 +32,7 @@ CASES = (
         lambda tables: api.gaps(tables, is_every=True),
         label="--every",
     ),
+    _unusual(TODAY - timedelta(days=1), "", api_unusual.Bounds()),
+    _unusual(TODAY, "today, --days 75 --at-least 1 --score 0.5", LOW),
+    _unusual(TODAY - timedelta(days=6), "a week ago, --days 75 --at-least 1 --score 0.5", LOW),
 )
