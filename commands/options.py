@@ -1,11 +1,15 @@
 """Options that mean the same in every command that has them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from avatarlab_cli.cli import current
+from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import Span, parse_span
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 User = Annotated[str, typer.Argument(metavar="USER", help="E-mail address, UUID, or the beginning of one.")]
 Users = Annotated[
@@ -36,3 +40,16 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmat
 def span(context: typer.Context, since: str | None, until: str | None, days: int = 30) -> Span:
     """Return the time the options --since and --until name: by default so many whole days, up to now."""
     return parse_span(since, until, current(context).clock(), days)
+
+
+def positive(option: str, text: str) -> "Decimal":
+    """Return an option's number; raises UsageError for one that is none, or not above 0."""
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(-1)
+    if not (number.is_finite() and number > 0):
+        raise UsageError(f"{option} takes a number above 0, not {text!r}")
+    return number

@@ -12,14 +12,14 @@ _COLUMNS = (
     Column("id", Kind.ID, "the key; NULL for rows that name none", wide=True, null="-"),
     Column("email", help="its owner's e-mail address", null="-"),
     Column("prefix", help="how it begins"),
-    Column("request_count", Kind.INTEGER, "requests as the key itself counts them", total=True, null="-"),
+    Column("counted", Kind.INTEGER, "requests as the key itself counts them", total=True, null="-"),
     Column("logged", Kind.INTEGER, "rows the log has of it", total=True),
     Column(
         "missing", Kind.INTEGER, "counted, but not in the log: pruned, or never logged", total=True, null="-"
     ),
     Column("surplus", Kind.INTEGER, "in the log, but not counted", total=True, null="-"),
-    Column("without_user", Kind.INTEGER, "rows that name no user", total=True),
-    Column("without_time", Kind.INTEGER, "rows without a time, which are in no day's figures", total=True),
+    Column("no_user", Kind.INTEGER, "rows that name no user", total=True),
+    Column("no_time", Kind.INTEGER, "rows without a time, which are in no day's figures", total=True),
     Column("first_request", Kind.TIME, "the earliest row", wide=True, null="-"),
     Column("user_id", Kind.ID, "its owner", wide=True, null="-"),
 )
@@ -36,7 +36,7 @@ def gaps(connection: sa.Connection, *, is_every: bool = False) -> Report:
     figures = _figures(platform, log, keys, rows)
     differs = sa.or_(
         keys.c.id.is_(None),
-        *(figures[name] > 0 for name in ("missing", "surplus", "without_user", "without_time")),
+        *(figures[name] > 0 for name in ("missing", "surplus", "no_user", "no_time")),
     )
     return platform.report(
         sa.select(
@@ -71,12 +71,12 @@ def _figures(
     more = sa.case((counted.is_not(None), sa.func.greatest(counted - logged, 0)))
     fewer = sa.case((counted.is_not(None), sa.func.greatest(logged - counted, 0)))
     return {
-        "request_count": platform.known(counted),
+        "counted": platform.known(counted),
         "logged": logged,
         "missing": platform.known(more, *of_key),
         "surplus": platform.known(fewer, *of_key),
-        "without_user": platform.known(sa.func.coalesce(rows.c.without_user, 0), *of_key, log.c.user_id),
-        "without_time": platform.known(sa.func.coalesce(rows.c.without_time, 0), *of_key, log.c.created_at),
+        "no_user": platform.known(sa.func.coalesce(rows.c.no_user, 0), *of_key, log.c.user_id),
+        "no_time": platform.known(sa.func.coalesce(rows.c.no_time, 0), *of_key, log.c.created_at),
     }
 
 
@@ -86,8 +86,8 @@ def _rows(log: sa.FromClause) -> sa.Subquery:
             log.c.api_key_id,
             log.c.api_key_id.is_(None).label("is_keyless"),
             sa.func.count().label("logged"),
-            sa.func.count().filter(log.c.user_id.is_(None)).label("without_user"),
-            sa.func.count().filter(log.c.created_at.is_(None)).label("without_time"),
+            sa.func.count().filter(log.c.user_id.is_(None)).label("no_user"),
+            sa.func.count().filter(log.c.created_at.is_(None)).label("no_time"),
             sa.func.min(log.c.created_at).label("first_request"),
         )
         .group_by(log.c.api_key_id)

@@ -108,15 +108,15 @@ def gaps(tables: Tables, *, is_every: bool = False) -> Iterator[Row]:
         found: dict[str, Any] = {
             "missing": None if key is None else max(counted - len(rows), 0),
             "surplus": None if key is None else max(len(rows) - counted, 0),
-            "without_user": sum(row["user_id"] is None for row in rows),
-            "without_time": len(rows) - len(times),
+            "no_user": sum(row["user_id"] is None for row in rows),
+            "no_time": len(rows) - len(times),
         }
         if is_every or key is None or any(found.values()):
             yield {
                 "id": name,
                 "email": tables.emails().get(key and key["user_id"]),
                 "prefix": key["api_key_prefix"] if key else "(no key)",
-                "request_count": None if key is None else counted,
+                "counted": None if key is None else counted,
                 "logged": len(rows),
                 **found,
                 "first_request": min(times, default=None),
