@@ -4,6 +4,7 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
+    "overview": ("commands.overview", "Yesterday beside the week before, and what an admin should look at."),
     "user": ("commands.user", "Accounts: who they are, what they use, and what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
