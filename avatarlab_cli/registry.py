@@ -4,6 +4,7 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
+    "overview": ("commands.overview", "Yesterday beside the week before, and what an admin should look at."),
     "user": ("commands.user", "Accounts: who they are, what they use, what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
@@ -24,6 +25,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "memory": ("commands.memory", "Photo memories: with which images, left behind by whom."),
     "marketplace": ("commands.marketplace", "Avatars for sale or public, and who bought which."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
+    "system": (
+        "commands.system",
+        "The database and the jobs: whether they are well, and how long logs are kept.",
+    ),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),
     "demo": ("commands.demo", "A believable AvatarLab database to try things on."),

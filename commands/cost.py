@@ -11,8 +11,6 @@ from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import cost_budget, cost_rates, cost_reprice, options
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     import sqlalchemy as sa
 
     from avatarlab_cli.report import Report
@@ -204,7 +202,7 @@ def anomalies(
     if last > current(context).clock().date():
         raise UsageError(f"{last} lies in the future")
     window = Window(last - timedelta(days=days - 1), last + timedelta(days=1))
-    bounds = cost_anomalies.Bounds(_number("--score", score), _number("--least", least))
+    bounds = cost_anomalies.Bounds(options.positive("--score", score), options.positive("--least", least))
     show_findings(context, lambda connection: cost_anomalies.anomalies(connection, window, bounds))
 
 
@@ -232,19 +230,6 @@ def margin(
 
 
 app.act(of=OneActCommand)(cost_reprice.reprice)
-
-
-def _number(option: str, text: str) -> "Decimal":
-    """Return an option's number; raises UsageError for one that is none, or not above 0."""
-    from decimal import Decimal, InvalidOperation
-
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal(-1)
-    if not (number.is_finite() and number > 0):
-        raise UsageError(f"{option} takes a number above 0, not {text!r}")
-    return number
 
 
 def months(context: typer.Context, month: str | None, first: str | None, last: str | None) -> Window:

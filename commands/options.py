@@ -10,6 +10,7 @@ from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import Span, parse_moment, parse_span
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from uuid import UUID
 
     import sqlalchemy as sa
@@ -78,3 +79,16 @@ def avatar_id(connection: "sa.Connection", avatar: str | None) -> "UUID | None":
     from avatarlab_cli.queries.naming import AVATAR, find
 
     return None if avatar is None else find(connection, AVATAR, avatar).id
+
+
+def positive(option: str, text: str) -> "Decimal":
+    """Return an option's number; raises UsageError for one that is none, or not above 0."""
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal(-1)
+    if not (number.is_finite() and number > 0):
+        raise UsageError(f"{option} takes a number above 0, not {text!r}")
+    return number

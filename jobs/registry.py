@@ -7,13 +7,17 @@ from avatarlab_cli.rollup import LOCK
 
 @dataclass(frozen=True)
 class Job:
-    """A job; two jobs of one `lock` never run at the same time. It may or may not be told which days to work on."""
+    """A job; two jobs of one `lock` never run at the same time. It may or may not be told which days to work on.
+
+    `done_by` names the jobs whose runs do its work too.
+    """
 
     name: str
     module: str
     summary: str
     lock: str
     takes_days: bool = True
+    done_by: tuple[str, ...] = ()
 
 
 # Two write usage_daily, and all of them storage_daily, so they share a lock.
@@ -26,6 +30,9 @@ JOBS = (
         "What is stored today, and on days no run saw.",
         LOCK,
         takes_days=False,
+        done_by=("monthly-usage", "platform-statistics"),
     ),
 )
 BY_NAME = {job.name: job for job in JOBS}
+# What should have run within a day, and the jobs whose runs count as that.
+DAILY = {job.name: (job.name, *job.done_by) for job in JOBS}

@@ -1,13 +1,97 @@
-"""The requests to the public API, by endpoint, key and user; only those that succeeded are logged."""
+"""The requests to the public API: how many, by endpoint and by user; only those that succeeded are logged."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.keys import status_of
+from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.schema.api import api_request_logs
+from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
+from avatarlab_cli.schema.supabase import users as accounts
 from avatarlab_cli.timeframe import Span
 
 ONLY_SUCCESSES = "only requests that succeeded are logged: there is no error rate to tell"
+
+
+def summary(connection: sa.Connection, span: Span) -> Report:
+    """Report the keys there are and the requests of the time, from one look at either table."""
+    platform = Platform(connection)
+    of_keys, of_log = _of_keys(platform).subquery("of_keys"), _of_log(platform, span).subquery("of_log")
+    return platform.report(
+        sa.select(of_keys, of_log).select_from(of_keys.join(of_log, sa.true())),
+        (
+            Column("keys", Kind.INTEGER, "keys there are"),
+            Column("keys_active", Kind.INTEGER, "that work"),
+            Column("keys_expired", Kind.INTEGER, "active past their end"),
+            Column("keys_inactive", Kind.INTEGER, "switched off"),
+            Column("keys_revoked", Kind.INTEGER, "revoked"),
+            Column("keys_never_used", Kind.INTEGER, "without any use"),
+            Column("key_owners", Kind.INTEGER, "users who have a key"),
+            Column("counted_requests", Kind.INTEGER, "requests ever, as the keys count them"),
+            Column("logged_requests", Kind.INTEGER, "requests the log still has"),
+            Column("undated_requests", Kind.INTEGER, "of these, without a time"),
+            Column("first_request", Kind.TIME, "the earliest in the log", null="-"),
+            Column("last_request", Kind.TIME, "the latest", null="-"),
+            Column("requests_30d", Kind.INTEGER, "in the last 30 days"),
+            Column("requests_per_day_30d", Kind.DECIMAL, "of these, on an average day"),
+            Column("keys_used_30d", Kind.INTEGER, "keys used in the last 30 days"),
+            Column("users_30d", Kind.INTEGER, "users whose requests these were, where the log names them"),
+            Column("endpoints_30d", Kind.INTEGER, "endpoints called"),
+            Column("average_ms_30d", Kind.DECIMAL, "how long one took, where that is recorded"),
+        ),
+        single=True,
+        notes=(ONLY_SUCCESSES,),
+    )
+
+
+def _of_keys(platform: Platform) -> sa.Select[Any]:
+    keys = platform[platform_api_keys]
+    status = status_of(keys)
+    uses = sa.func.coalesce(keys.c.request_count, 0)
+    by_status = {
+        f"keys_{name}": platform.count(keys.c.id, status == name)
+        for name in ("active", "expired", "inactive", "revoked")
+    }
+    figures = {
+        "keys": platform.count(keys.c.id),
+        **by_status,
+        "keys_never_used": platform.count(keys.c.id, keys.c.last_used_at.is_(None), uses == 0),
+        "key_owners": platform.count(keys.c.user_id.distinct()),
+        "counted_requests": platform.known(sa.func.coalesce(sa.func.sum(uses), 0)),
+    }
+    return _one_row(figures, keys)
+
+
+def _of_log(platform: Platform, span: Span) -> sa.Select[Any]:
+    log = platform[api_request_logs]
+    recent = sa.and_(log.c.created_at >= span.since, log.c.created_at < span.until)
+    requests = platform.count(log.c.id, recent)
+    figures: dict[str, Expression] = {
+        "logged_requests": platform.count(log.c.id),
+        "undated_requests": platform.count(log.c.id, log.c.created_at.is_(None)),
+        "first_request": platform.known(sa.func.min(log.c.created_at)),
+        "last_request": platform.known(sa.func.max(log.c.created_at)),
+        "requests_30d": requests,
+        "requests_per_day_30d": sa.func.round(sa.cast(requests, sa.Numeric) / _days(span), 2),
+        "keys_used_30d": platform.count(log.c.api_key_id.distinct(), recent),
+        "users_30d": platform.count(log.c.user_id.distinct(), recent),
+        "endpoints_30d": platform.count(log.c.endpoint.distinct(), recent),
+        "average_ms_30d": platform.known(sa.func.avg(log.c.request_duration_ms).filter(recent)),
+    }
+    return _one_row(figures, log)
+
+
+def _one_row(figures: Mapping[str, Expression], source: sa.FromClause) -> sa.Select[Any]:
+    """Return one row of figures, also where none of them can be known and so none is an aggregate."""
+    columns = (figure.label(name) for name, figure in figures.items())
+    return sa.select(*columns).select_from(source).having(sa.literal_column("true"))
+
+
+def _days(span: Span) -> int:
+    return (span.days.end - span.days.first).days
 
 
 def endpoints(connection: sa.Connection, span: Span) -> Report:
@@ -15,11 +99,13 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
     platform = Platform(connection)
     log = platform[api_request_logs]
     took = log.c.request_duration_ms
+    requests = platform.count(log.c.id)
     return platform.report(
         sa.select(
             log.c.endpoint,
             log.c.method,
-            platform.count(log.c.id).label("requests"),
+            requests.label("requests"),
+            _share(requests).label("share"),
             platform.count(log.c.user_id.distinct()).label("users"),
             platform.count(log.c.api_key_id.distinct()).label("keys"),
             platform.known(sa.func.avg(took)).label("average_ms"),
@@ -31,12 +117,82 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
             Column("endpoint", Kind.TEXT, "what was called"),
             Column("method", Kind.TEXT, "how"),
             Column("requests", Kind.INTEGER, "how often", total=True),
-            Column("users", Kind.INTEGER, "by how many users"),
+            Column("share", Kind.PERCENT, "of all requests in the time"),
+            Column("users", Kind.INTEGER, "by how many users, where the log names them"),
             Column("keys", Kind.INTEGER, "with how many keys"),
-            Column("average_ms", Kind.DECIMAL, "how long one took, where that is recorded"),
+            Column("average_ms", Kind.DECIMAL, "how long one took, where that is recorded", wide=True),
             Column("last_request", Kind.TIME, "the latest"),
         ),
         sort="-requests,endpoint,method",
         notes=(ONLY_SUCCESSES,),
         empty="Nothing was called in that time.",
     )
+
+
+def users(connection: sa.Connection, span: Span) -> Report:
+    """Report whose requests the time's were: the user a request names, else the owner of its key, else nobody."""
+    platform = Platform(connection)
+    log, keys, owner = platform[api_request_logs], platform[platform_api_keys], platform[accounts]
+    named = _named(log, span)
+    # Half of an owner is none: without a way to the key's, nothing is told of anybody.
+    read = (log.c.user_id, log.c.api_key_id, keys.c.id, keys.c.user_id)
+    user = platform.known(sa.func.coalesce(named.c.user_id, keys.c.user_id), *read)
+    each = (
+        sa.select(user.label("user_id"), named.c.api_key_id, named.c.endpoint, named.c.requests, named.c.last)
+        .select_from(named.outerjoin(keys, keys.c.id == named.c.api_key_id))
+        .subquery("each")
+    )
+    requests = sa.func.sum(each.c.requests)
+    by_user = (
+        sa.select(
+            each.c.user_id,
+            sa.cast(requests, sa.BigInteger).label("requests"),
+            _share(requests).label("share"),
+            platform.known(sa.func.count(each.c.api_key_id.distinct()), log.c.api_key_id).label("keys"),
+            platform.known(sa.func.count(each.c.endpoint.distinct()), log.c.endpoint).label("endpoints"),
+            sa.func.max(each.c.last).label("last_request"),
+        )
+        .group_by(each.c.user_id)
+        .subquery("by_user")
+    )
+    nobody = platform.known(sa.case((by_user.c.user_id.is_(None), NOBODY)), *read)
+    return platform.report(
+        sa.select(
+            by_user.c.user_id,
+            sa.func.coalesce(owner.c.email, nobody).label("email"),
+            *(by_user.c[name] for name in ("requests", "share", "keys", "endpoints", "last_request")),
+        ).select_from(by_user.outerjoin(owner, owner.c.id == by_user.c.user_id)),
+        (
+            Column("user_id", Kind.ID, "the user; NULL for what belongs to nobody", wide=True, null="-"),
+            Column("email", help="the user's e-mail address"),
+            Column("requests", Kind.INTEGER, "how often the user called", total=True),
+            Column("share", Kind.PERCENT, "of all requests in the time"),
+            Column("keys", Kind.INTEGER, "with how many keys"),
+            Column("endpoints", Kind.INTEGER, "how many different ones"),
+            Column("last_request", Kind.TIME, "the latest"),
+        ),
+        sort="-requests,email",
+        notes=(ONLY_SUCCESSES,),
+        empty="Nothing was called in that time.",
+    )
+
+
+def _named(log: sa.FromClause, span: Span) -> sa.Subquery:
+    """Return the requests in the time by all that they name, so that whose they are is looked up a few times."""
+    return (
+        sa.select(
+            log.c.user_id,
+            log.c.api_key_id,
+            log.c.endpoint,
+            sa.func.count().label("requests"),
+            sa.func.max(log.c.created_at).label("last"),
+        )
+        .where(log.c.created_at >= span.since, log.c.created_at < span.until)
+        .group_by(log.c.user_id, log.c.api_key_id, log.c.endpoint)
+        .subquery("named")
+    )
+
+
+def _share(part: Expression) -> Expression:
+    """Return a group's share of what all groups have together."""
+    return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(sa.func.sum(part).over(), 0), 6)

@@ -8,18 +8,13 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries import cost_days, costs
 from avatarlab_cli.queries.costs import PLACES
+from avatarlab_cli.queries.outliers import FEWEST_DAYS, SCORE, deviation, score
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.metrics import QUANTITIES, UNATTRIBUTED
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import Window, next_month
 
 HISTORY_DAYS = 90
-FEWEST_DAYS = 7
-"""How many days of a history it takes to tell what is usual."""
-# The median deviation of a normal distribution, in standard deviations; and the least deviation that means something,
-# as a share of the median: somebody who spends the same each day would else be an anomaly for a cent more.
-_NORMAL, _LEAST_SHARE = "1.4826", "0.1"
-
 # What lies in storage costs a little each day, and would make every other day's spending an anomaly.
 _SPENT = " + ".join(f"coalesce({{row}}.{kind}_cost, 0)" for kind in QUANTITIES)
 # A kind has a history of days, those without any of it included; a user one of the days on which there was something.
@@ -45,13 +40,13 @@ _ANOMALIES = f"""
                min(usual) AS lowest, max(usual) AS highest, count(*) AS days
         FROM history GROUP BY subject, user_id, kind, day, cost
     ), spread AS (
-        SELECT m.*, {_NORMAL} * percentile_disc(0.5) WITHIN GROUP (ORDER BY abs(h.usual - m.median)) AS deviation
+        SELECT m.*, {deviation("abs(h.usual - m.median)")} AS deviation
         FROM middle m JOIN history h
           ON h.subject = m.subject AND coalesce(h.user_id, :nobody) = coalesce(m.user_id, :nobody)
          AND coalesce(h.kind, '') = coalesce(m.kind, '') AND h.day = m.day
         GROUP BY m.subject, m.user_id, m.kind, m.day, m.cost, m.median, m.lowest, m.highest, m.days
     ), scored AS (
-        SELECT *, (cost - median) / nullif(greatest(deviation, {_LEAST_SHARE} * median), 0) AS score FROM spread
+        SELECT *, {score("cost")} AS score FROM spread
     )
     SELECT subject, user_id, kind, day, round(cost, {PLACES}) AS cost, round(median, {PLACES}) AS median,
            round(CASE WHEN cost > median THEN highest ELSE lowest END, {PLACES}) AS farthest, days,
@@ -76,7 +71,7 @@ _UNJUDGED = f"""
 class Bounds:
     """What is far outside: `score` deviations from the median, and an amount of at least `least`."""
 
-    score: Decimal = Decimal(6)
+    score: Decimal = SCORE
     least: Decimal = Decimal(1)
 
 

@@ -57,7 +57,15 @@ keys = platform_api_keys
 is_active: sa.ColumnElement[bool] = keys.c.status == "active"
 is_past: sa.ColumnElement[bool] = keys.c.expires_at <= sa.func.now()
 is_neutralised: sa.ColumnElement[bool] = keys.c.api_key_hash.startswith(NEUTRALISED)
-effective_status: sa.ColumnElement[str] = sa.case((is_active & is_past, "expired"), else_=keys.c.status)
+
+
+def status_of(relation: sa.FromClause) -> sa.ColumnElement[str]:
+    """Return what `status` shows of the keys in a relation: one that is active past its end is expired."""
+    is_over = sa.and_(relation.c.status == "active", relation.c.expires_at <= sa.func.now())
+    return sa.case((is_over, "expired"), else_=relation.c.status)
+
+
+effective_status = status_of(keys)
 
 COLUMNS = (
     Column("id", Kind.ID, "the key"),

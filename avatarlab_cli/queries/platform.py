@@ -57,8 +57,31 @@ class Platform:
         return found
 
     def known(self, expression: Expression, *reads: sa.ClauseElement) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads.
+
+        `reads` is what the expression hangs on without naming it: the time by which rows were chosen, for instance.
+        """
+        lacking = [name for part in (expression, *reads) for name in self._missing(part)]
+        if not lacking:
+            return table
+        columns = (_nothing(column) if column in set(lacking) else column for column in table.c)
+        return self._stand_in(table, sa.select(*columns), lacking)
+
+    def _stand_in(self, table: sa.Table, select: sa.Select[Any], lacking: Any) -> sa.FromClause:  # noqa: ANN401 (columns, in a list or a collection)
+        found = select.subquery(table.name)
+        self._lacking[found] = frozenset(column.name for column in lacking)
+        return found
+
+    def known(self, expression: Expression, *reads: sa.ClauseElement) -> Expression:
         """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads."""
         lacking = [name for part in (expression, *reads) for name in self._missing(part)]
+
+    def known(self, expression: Expression, *reads: Expression) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it or one of `reads` reads.
+
+        What was read to make the columns of a subquery is to be named so: it cannot be seen from outside.
+        """
+        lacking = [name for each in (expression, *reads) for name in self._missing(each)]
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
