@@ -4,7 +4,7 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
-    "user": ("commands.user", "Accounts: who they are, what they use, and what admins do to them."),
+    "user": ("commands.user", "Accounts: who they are, what they use, what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
     "admin": ("commands.admin", "Who may act as an admin, and what each may do."),
@@ -15,7 +15,12 @@ NOUNS: dict[str, tuple[str, str]] = {
     "apply": ("commands.apply", "Carry out a plan, except for what has changed since it was made."),
     "usage": ("commands.usage", "What users did, by user and month."),
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
-    "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
+    "cost": ("commands.cost", "What usage costs, what that is made of, what it will come to."),
+    "conversation": (
+        "commands.conversation",
+        "What is said to avatars: volume, ratings, patterns, search.",
+    ),
+    "rag": ("commands.rag", "Retrieval: searches in knowledge files, the files, their chunks."),
     "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),

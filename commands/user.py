@@ -21,7 +21,7 @@ _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 @app.callback()
 def user() -> None:
-    """Accounts: who they are, what they use, and what admins do to them."""
+    """Accounts: who they are, what they use, what admins do to them."""
 
 
 @app.report("list")

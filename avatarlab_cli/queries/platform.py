@@ -55,15 +55,16 @@ class Platform:
         self._lacking[found] = frozenset(column.name for column in lacking)
         return found
 
-    def known(self, expression: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column it reads is missing."""
-        lacking = list(self._missing(expression))
+    def known(self, expression: Expression, *reads: Expression) -> Expression:
+        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads.
+
+        `reads` is what the expression hangs on without naming it: the time by which rows were chosen, for instance.
+        """
+        lacking = [name for each in (expression, *reads) for name in self._missing(each)]
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
-        # SQLAlchemy does not know what an average is; what it has no type for is a number.
-        is_typed = not isinstance(expression.type, sa.types.NullType)
-        return sa.cast(sa.null(), expression.type if is_typed else sa.Numeric())
+        return unknown(expression)
 
     def count(self, of: Expression, *conditions: Expression) -> Expression:
         """Return how many rows of a group have `of` and fulfil the conditions; NULL where that is not known."""
@@ -80,7 +81,7 @@ class Platform:
                 name = next(qualified(t) for t, found in self._relations.items() if found is relation)
                 yield name if not self.live.has(name) else f"{name}.{element.name}"  # type: ignore[attr-defined]
 
-    def report(self, select: sa.Select[Any], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
+    def report(self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report, whose notes begin with what is missing of what it reads."""
         notes = (*self.notes(select), *more.pop("notes", ()))
         return Report(select, columns, notes=notes, **more)
@@ -89,6 +90,13 @@ class Platform:
         """Return a sentence for each table and column the report would have read."""
         self._missed.update(dict.fromkeys(self._missing(select)))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
+
+
+def unknown(expression: Expression) -> Expression:
+    """Return NULL of the expression's type."""
+    # SQLAlchemy does not know what an average is; what it has no type for is a number.
+    is_typed = not isinstance(expression.type, sa.types.NullType)
+    return sa.cast(sa.null(), expression.type if is_typed else sa.Numeric())
 
 
 def _nothing(column: sa.Column[Any]) -> sa.Label[Any]:
