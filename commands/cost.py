@@ -1,4 +1,4 @@
-"""avatarlab cost: what usage costs, what that is made of, and what it will come to."""
+"""avatarlab cost: what usage costs, what that is made of, what it will come to."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +28,7 @@ OfKind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only
 
 @app.callback()
 def cost() -> None:
-    """What usage costs, what that is made of, and what it will come to.
+    """What usage costs, what that is made of, what it will come to.
 
     Users pay their providers with their own keys, so their spend is an estimate: quantities times the rate card. The
     platform pays for storage and its database. Not covered is what leaves no trace: base-model chat, embeddings,

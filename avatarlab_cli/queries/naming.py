@@ -136,6 +136,11 @@ def find(connection: sa.Connection, naming: Naming, name: str) -> Found:
     raise error_of(connection, naming, name, row.candidates)
 
 
+def chosen(connection: sa.Connection, naming: Naming, name: str | None) -> UUID | None:
+    """Return the id of the row an option names, None where it was not given; raises as `find` does."""
+    return None if name is None else find(connection, naming, name).id
+
+
 def rows_named(
     connection: sa.Connection, naming: Naming, names: Sequence[str], *, is_typed: bool = True
 ) -> Sequence[sa.Row[Any]]:

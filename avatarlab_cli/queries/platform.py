@@ -63,26 +63,6 @@ class Platform:
         """
         lacking = [name for part in (expression, *reads) for name in self._missing(part)]
         if not lacking:
-            return table
-        columns = (_nothing(column) if column in set(lacking) else column for column in table.c)
-        return self._stand_in(table, sa.select(*columns), lacking)
-
-    def _stand_in(self, table: sa.Table, select: sa.Select[Any], lacking: Any) -> sa.FromClause:  # noqa: ANN401 (columns, in a list or a collection)
-        found = select.subquery(table.name)
-        self._lacking[found] = frozenset(column.name for column in lacking)
-        return found
-
-    def known(self, expression: Expression, *reads: sa.ClauseElement) -> Expression:
-        """Return the expression, or NULL of its type where a column is missing that it, or one of `reads`, reads."""
-        lacking = [name for part in (expression, *reads) for name in self._missing(part)]
-
-    def known(self, expression: Expression, *reads: Expression) -> Expression:
-        """Return the expression, or NULL of its type where a column is missing that it or one of `reads` reads.
-
-        What was read to make the columns of a subquery is to be named so: it cannot be seen from outside.
-        """
-        lacking = [name for each in (expression, *reads) for name in self._missing(each)]
-        if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
         return unknown(expression)
@@ -130,7 +110,7 @@ class Platform:
                 for base in element.proxy_set - {element}:  # type: ignore[attr-defined]
                     yield from self._missing(base)
 
-    def report(self, select: sa.Select[Any], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
+    def report(self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report, whose notes begin with what is missing of what it reads."""
         notes = (*self.notes(select), *more.pop("notes", ()))
         return Report(select, columns, notes=notes, **more)
