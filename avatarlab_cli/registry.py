@@ -4,7 +4,10 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
-    "overview": ("commands.overview", "Yesterday beside the week before, and what an admin should look at."),
+    "overview": (
+        "commands.overview",
+        "Show yesterday beside the week before, and what is over, stale, failing, waiting or unusual.",
+    ),
     "user": ("commands.user", "Accounts: who they are, what they use, and what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
@@ -21,7 +24,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "system": (
         "commands.system",
-        "The database and the jobs: whether they are well, and how long logs are kept.",
+        "The database and the jobs: whether they are well, what the app logged, how long logs are kept.",
     ),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),
