@@ -4,10 +4,7 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
-    "overview": (
-        "commands.overview",
-        "Show yesterday beside the week before, and what is over, stale, failing, waiting or unusual.",
-    ),
+    "overview": ("commands.overview", "Show yesterday beside the week before, and what needs a look."),
     "user": ("commands.user", "Accounts: who they are, what they use, and what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
@@ -22,10 +19,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
     "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
-    "system": (
-        "commands.system",
-        "The database and the jobs: whether they are well, what the app logged, how long logs are kept.",
-    ),
+    "system": ("commands.system", "The database and the jobs: whether they are well, what was logged."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),
     "demo": ("commands.demo", "A believable AvatarLab database to try things on."),
