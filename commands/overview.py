@@ -10,9 +10,9 @@ app = App()
 
 @app.report()
 def overview(context: typer.Context) -> None:
-    """Show yesterday beside the week before, and what is over, stale, failing, waiting or unusual.
+    """Show yesterday beside the week before, and what needs a look.
 
-    Each line names the command that shows more. Yesterday's figures are those the jobs stored, beside the average of
+    That is what is over a limit, stale, failing, waiting for an admin, or unusual. Each line names the command that shows more. Yesterday's figures are those the jobs stored, beside the average of
     the seven days before; what failed was begun yesterday, stuck is what has been in progress for more than a day.
     What is not known is n/a, and its state unknown.
 

@@ -19,7 +19,7 @@ app = App()
 
 @app.callback()
 def system() -> None:
-    """The database and the jobs: whether they are well, what the app logged, how long logs are kept."""
+    """The database and the jobs: whether they are well, what was logged."""
 
 
 @app.report()

@@ -11,6 +11,7 @@ from avatarlab_cli.queries.overview_counts import FAILED_RUNS, RUN_EVERY, DailyJ
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import windows
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.private import job_runs, period_close, usage_daily, usage_dirty
 
 # No run takes so long.
@@ -34,9 +35,8 @@ def health(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> list[Ro
     platform = Platform(connection)
     return [
         *_schema(connection),
-        *_jobs(platform, now, jobs),
-        *_runs(platform, now),
-        *_windows(platform, now),
+        *(_of_jobs(platform, now, jobs) if _has(platform, job_runs) else _unknown("jobs")),
+        *(_windows(platform, now) if _has(platform, *_USAGE) else _unknown("usage")),
         *_largest(connection),
         *_dead(connection),
         *_indexes(connection, platform),
@@ -46,6 +46,22 @@ def health(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> list[Ro
 def is_bad(rows: list[Row]) -> bool:
     """Tell whether any check found something bad."""
     return any(row["state"] == BAD for row in rows)
+
+
+_USAGE = (period_close, usage_daily, usage_dirty)
+
+
+def _has(platform: Platform, *tables: sa.Table) -> bool:
+    return all(platform.live.has(qualified(table)) for table in tables)
+
+
+def _unknown(check: str) -> Iterator[Row]:
+    yield _row(check, UNKNOWN, "n/a", "avatarlab db migrate")
+
+
+def _of_jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Iterator[Row]:
+    yield from _jobs(platform, now, jobs)
+    yield from _runs(platform, now)
 
 
 def _row(check: str, state: str, value: object, more: str | None = None, size: int | None = None) -> Row:
@@ -84,13 +100,11 @@ def _jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Iterator[Row]:
     )
     rows = platform.connection.execute(latest.group_by(runs.c.job))
     found: Mapping[str, datetime] = {name: at for name, at in rows}  # noqa: C416 (rows are not pairs to mypy)
-    is_known = platform.live.has("avatarlab_admin.job_runs")
     for job, doing in jobs.items():
         last = max((found[name] for name in doing if name in found), default=None)
         is_late = last is None or last < now - RUN_EVERY
-        state = UNKNOWN if not is_known else BAD if is_late else OK
         value = "never" if last is None else _at(last)
-        yield _row(f"job {job}", state, value if is_known else "n/a", f"avatarlab job run {job}")
+        yield _row(f"job {job}", BAD if is_late else OK, value, f"avatarlab job run {job}")
 
 
 def _runs(platform: Platform, now: datetime) -> Iterator[Row]:
@@ -112,10 +126,6 @@ def _runs(platform: Platform, now: datetime) -> Iterator[Row]:
 def _windows(platform: Platform, now: datetime) -> Iterator[Row]:
     """Check which months are open, whether today's usage is on record, and what waits to be recomputed."""
     connection, today = platform.connection, now.astimezone(UTC).date()
-    names = [f"avatarlab_admin.{table.name}" for table in (period_close, usage_daily, usage_dirty)]
-    if not all(map(platform.live.has, names)):
-        yield _row("usage", UNKNOWN, "n/a", "avatarlab db migrate")
-        return
     open_since = windows.first_open(connection)
     first = connection.scalar(
         sa.select(sa.func.min(usage_daily.c.day)).where(usage_daily.c.day >= open_since)
