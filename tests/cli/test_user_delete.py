@@ -119,6 +119,7 @@ def test_the_plan(conninfo: str) -> None:
         "deletes,auth.sessions,,1,,",
         "deletes,auth.users,,1,,",
         "deletes,public.avatars,,1,,",
+        "deletes,public.generated_images,,1,,",
         "deletes,public.platform_api_keys,,1,,",
         "deletes,public.profiles,,1,,",
         "deletes,public.user_api_keys,,1,,",
@@ -306,7 +307,7 @@ def test_export(conninfo: str, tmp_path: Path) -> None:
     done = act(conninfo, "user", "export", ANN, "--out", str(path), "--reason", "request 12")
     assert done == Outcome(
         0,
-        "user             result   detail\nann@example.com  changed  exported 7 rows of 7 tables\n",
+        "user             result   detail\nann@example.com  changed  exported 8 rows of 8 tables\n",
         f"the archive is {path}\n",
     )
     assert changes_between(before, rows(conninfo)) == []
