@@ -163,6 +163,12 @@ class OneActCommand(ActCommand):
     shared = (((_REASON, *_PREVIEW[:2], _PLAN), "Change options"), *ReportCommand.shared)
 
 
+class SweepCommand(ReportCommand):
+    """A verb that changes whatever fits, with nothing a plan could show."""
+
+    shared = (((_REASON, *_PREVIEW[:3]), "Change options"), *ReportCommand.shared)
+
+
 class PlanCommand(ReportCommand):
     """A verb that changes what a plan says."""
 
@@ -204,7 +210,7 @@ class App(typer.Typer):
         return self.command(name, cls=ReportCommand)
 
     def act(self, name: str | None = None, *, of: type[ReportCommand] = ActCommand) -> Callable[[Any], Any]:
-        """Register a verb that changes something: several targets, unless it is a OneActCommand or a PlanCommand."""
+        """Register a verb that changes something: several targets, unless it is of another class."""
         return self.command(name, cls=of)
 
 

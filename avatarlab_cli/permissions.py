@@ -169,6 +169,7 @@ COMMANDS: Mapping[str, str] = {
     "stats trend": "financial.read",
     "cost rates show": "financial.read",
     "cost rates diff": "financial.read",
+    "system prune": "settings.delete",
     "job run": "settings.write",
     "job history": "settings.read",
     "job show": "settings.read",

@@ -4,8 +4,8 @@ A module is imported when its noun is used, so that `--help` stays fast.
 """
 
 NOUNS: dict[str, tuple[str, str]] = {
-    "user": ("commands.user", "Accounts: who they are, what they use, what admins do to them."),
     "overview": ("commands.overview", "Show yesterday beside the week before, and what needs a look."),
+    "user": ("commands.user", "Accounts: who they are, what they use, what admins do to them."),
     "tier": ("commands.tier", "Plans and subscriptions: limits, prices, who has which."),
     "key": ("commands.key", "API keys: the platform's own, and those users hold at providers."),
     "admin": ("commands.admin", "Who may act as an admin, and what each may do."),
@@ -30,7 +30,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "memory": ("commands.memory", "Photo memories: with which images, left behind by whom."),
     "marketplace": ("commands.marketplace", "Avatars for sale or public, and who bought which."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
-    "system": ("commands.system", "The database and the jobs: whether they are well, what was logged."),
+    "system": (
+        "commands.system",
+        "The database and the jobs: whether they are well, what was logged, what is pruned.",
+    ),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),
     "demo": ("commands.demo", "A believable AvatarLab database to try things on."),

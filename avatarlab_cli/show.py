@@ -1,6 +1,7 @@
 """What a report's command ends with: one read-only transaction, one report, the output the user asked for."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.output.selection import selected, sort_keys
 from avatarlab_cli.output.sink import demand_writable, is_terminal
 from avatarlab_cli.output.write import TERMINAL_LIMIT, write, write_rows
+from avatarlab_cli.queries import pruned_notes
 from avatarlab_cli.report import Column, Report
 from avatarlab_cli.schema.live import demand_all_rows
 
@@ -62,6 +64,7 @@ def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
             connection,
             {part.fullname for part in visitors.iterate(report.select) if isinstance(part, sa.Table)},
         )
+        report = replace(report, notes=(*report.notes, *pruned_notes.notes(connection, report.select)))
         has_rows = write(report, connection, options, invocation.environment) > 0
         if report.findings is not None:
             is_found = bool(connection.scalar(sa.select(report.findings.exists())))

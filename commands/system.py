@@ -6,7 +6,7 @@ import typer
 
 from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import ExitCode
-from commands import options
+from commands import options, system_prune
 from jobs.registry import DAILY
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ app = App()
 
 @app.callback()
 def system() -> None:
-    """The database and the jobs: whether they are well, what was logged."""
+    """The database and the jobs: whether they are well, what was logged, what is pruned."""
 
 
 @app.report()
@@ -91,3 +91,6 @@ def logs(
         return system_logs.logs(connection, span, level=level, category=category, user=whom)
 
     show(context, build)
+
+
+app.add_typer(system_prune.app)

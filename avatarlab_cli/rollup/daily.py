@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup import fresh, pruned
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.metrics import (
     DEFINITION_VERSION,
@@ -67,6 +67,10 @@ def _select(window: Window, available: Availability, rates: sa.Table, rate_versi
         for part in _parts(source, metrics, window, available, rates)
     ]
     parts += _storage_parts(window, rates)
+    if available.has_pruned:
+        gone = pruned.kept(window).subquery("pruned")
+        counts = {metric: gone.c[metric] for metric in pruned.METRICS}
+        parts.append(_part(gone.c.day, gone.c.user_id, **counts))
     everything = sa.union_all(*parts).subquery("everything")
     days = _days_with_snapshot(window)
     columns = {metric: _count(everything, metric, available) for metric in METRICS}

@@ -26,13 +26,19 @@ class Extract:
     """Which rows are read, and what they are grouped by besides day, owner and what may name a rate.
 
     With a `user` only that account's rows are read, UNATTRIBUTED for those of nobody. `by` maps labels to columns
-    of the source's table. Several extracts in one statement need a `suffix` to be told apart by.
+    of the source's table. Several extracts in one statement need a `suffix` to be told apart by. With `rows` these
+    are read instead of the source's table, whose columns they have.
     """
 
     window: Window
     user: UUID | None = None
     suffix: str = ""
     by: Mapping[str, Expression] = field(default_factory=dict)
+    rows: sa.FromClause | None = None
+
+    def read(self, expression: Expression) -> Expression:
+        """Return an expression over the source's table as one over what is read."""
+        return expression if self.rows is None else _moved(expression, self.rows)
 
 
 def owned_rows(source: Source, metrics: Sequence[str], extract: Extract, pricing: Priced | None) -> sa.CTE:
@@ -72,7 +78,8 @@ def _grouped(source: Source, metrics: Sequence[str], extract: Extract, pricing: 
     conditions = [_in_window(source.time, extract.window), *_of_user(source, extract)]
     if source.where is not None:
         conditions.append(source.where)
-    select = sa.select(*by, *measured.values()).where(*conditions)
+    shown = (extract.read(column).label(column.name) for column in [*by, *measured.values()])
+    select = sa.select(*shown).where(*map(extract.read, conditions))
     rows = select.offset(0).subquery(f"rows_{metrics[0]}")
     keys = [rows.c[label.name] for label in by]
     measures = [_moved(source.measures[metric], rows).label(metric) for metric in metrics]
@@ -85,7 +92,7 @@ def _of_user(source: Source, extract: Extract) -> Iterator[Expression]:
         yield source.owner == extract.user
 
 
-def _moved(measure: Expression, rows: sa.Subquery) -> Expression:
+def _moved(measure: Expression, rows: sa.FromClause) -> Expression:
     """Return the measure over the rows of a subquery instead of the table's."""
     return visitors.replacement_traverse(
         measure, {}, lambda element, **_: rows.c[element.name] if isinstance(element, sa.Column) else None

@@ -194,6 +194,32 @@ database_daily = sa.Table(
     schema=SCHEMA,
 )
 
+pruned = sa.Table(
+    "pruned",
+    metadata,
+    identifier(),
+    sa.Column("table_name", sa.Text, nullable=False, unique=True),
+    sa.Column("before", sa.Date),
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("pruned_at", TIME),
+    schema=SCHEMA,
+)
+
+pruned_daily = sa.Table(
+    "pruned_daily",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("user_id", sa.Uuid, primary_key=True),
+    sa.Column("conversations_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("chat_messages_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("feedback_good", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("feedback_bad", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("api_requests_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("rag_searches_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    stamp("computed_at"),
+    schema=SCHEMA,
+)
+
 rate_card = sa.Table(
     "rate_card",
     metadata,

@@ -195,6 +195,7 @@ RULES = {
     "cost rates validate": _free(),
     "cost rates diff": _report(COUNTERS, code=ExitCode.NOT_FOUND),
     "cost reprice": Rule(("--month", "2025-03", DRY), CHIEF, code=ExitCode.NOT_FOUND),
+    "system prune": _report(CHIEF, "api_request_logs", "--older-than", "180d", DRY),
     "job list": _free(),
     "job run": _report(CHIEF, "monthly-usage", DRY),
     "job history": _report(COUNTERS),

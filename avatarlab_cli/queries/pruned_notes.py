@@ -1,0 +1,64 @@
+"""What a report must say of the logs it reads: that rows of its time were pruned."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from operator import ge, gt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from avatarlab_cli.schema.logs import PRUNABLE, time_of
+
+
+def notes(connection: sa.Connection, select: sa.Select[Any]) -> tuple[str, ...]:
+    """Return a sentence for each log a report reads that was pruned in the time it asks for."""
+    read = {part for part in visitors.iterate(select) if isinstance(part, sa.Table)}
+    logs = {table.name: table for table in PRUNABLE if table in read}
+    if not (logs and connection.scalar(_HAS_PRUNED)):
+        return ()
+    return tuple(
+        f"{row.table_name} was pruned: rows before {row.before} are gone, and not counted here"
+        for row in connection.execute(_PRUNED, {"names": list(logs)})
+        if not _begins_after(select, logs[row.table_name], row.before)
+    )
+
+
+_HAS_PRUNED = sa.text("""
+    SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'avatarlab_admin' AND c.relname = 'pruned'
+""")
+_PRUNED = sa.text("""
+    SELECT table_name, before FROM avatarlab_admin.pruned
+    WHERE before IS NOT NULL AND table_name = ANY (:names) ORDER BY table_name
+""")
+
+
+def _begins_after(select: sa.Select[Any], table: sa.Table, before: date) -> bool:
+    """Tell whether each part of a statement that reads the log asks only for rows of the day or later."""
+    midnight = datetime.combine(before, time(), UTC)
+    reading = [
+        part
+        for part in visitors.iterate(select)
+        if isinstance(part, sa.Select) and any(table in _tables(source) for source in part.get_final_froms())
+    ]
+    return all(any(since >= midnight for since in _since(part, table)) for part in reading)
+
+
+def _tables(source: sa.FromClause) -> Iterator[sa.FromClause]:
+    if isinstance(source, sa.Join):
+        yield from (*_tables(source.left), *_tables(source.right))
+    elif isinstance(source, sa.Alias):
+        yield source.element
+    else:
+        yield source
+
+
+def _since(part: sa.Select[Any], table: sa.Table) -> Iterator[datetime]:
+    """Yield the moments before which the part wants no row of the log."""
+    for condition in part._where_criteria:  # noqa: SLF001 (SQLAlchemy has no other way to the parts of a WHERE)
+        if isinstance(condition, sa.BinaryExpression) and condition.operator in (ge, gt):
+            value = getattr(condition.right, "value", None)
+            if time_of(table) in condition.left.base_columns and isinstance(value, datetime):
+                yield value
