@@ -61,16 +61,18 @@ lint: install  ## Check style and format
 
 types: install  ## Check types
 	$(BIN)/mypy
-	$(BIN)/mypy docs/generate_cli.py
+	$(BIN)/mypy docs/generate_cli.py docs/generate_requirements.py
 
 imports: install  ## Check which package imports which
 	$(BIN)/lint-imports
 
-docs: install  ## Write docs/cli.md from the commands' help
+docs: install  ## Write docs/cli.md from the commands' help, and docs/requirements.md
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_requirements.py
 
-docs-check: install  ## Check that docs/cli.md is what `make docs` would write
+docs-check: install  ## Check that these are what `make docs` would write, and that what they name is there
 	$(BIN)/python docs/generate_cli.py --check
+	$(BIN)/python docs/generate_requirements.py --check
 
 bench: install  ## Measure speed and memory
 	$(BIN)/python -m benchmarks.startup
