@@ -74,9 +74,7 @@ def feedback(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
 
 def _ratings(own: sa.FromClause, key: Expression, span: Span, avatar_id: UUID | None) -> Counted:
     of_avatar = () if avatar_id is None else (own.c.avatar_id == avatar_id,)
-    counts: dict[str, Any] = {
-        rating: sa.func.count(own.c.id).filter(own.c.feedback == rating) for rating in RATINGS
-    }
+    counts: dict[str, Any] = {rating: sa.func.count().filter(own.c.feedback == rating) for rating in RATINGS}
     return Counted(own, key, (*within(own.c.created_at, span), *of_avatar), counts)
 
 

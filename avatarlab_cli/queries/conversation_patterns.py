@@ -77,9 +77,9 @@ def divided_patterns(connection: sa.Connection, span: Span, by: str, avatar_id: 
             own.c.avatar_id if by == "avatar" else own.c.pattern_type,
             of_avatar,
             {
-                "patterns": sa.func.count(own.c.id),
-                "new": sa.func.count(own.c.id).filter(*within(own.c.created_at, span)),
-                "used": sa.func.count(own.c.id).filter(*within(own.c.updated_at, span)),
+                "patterns": sa.func.count(),
+                "new": sa.func.count().filter(*within(own.c.created_at, span)),
+                "used": sa.func.count().filter(*within(own.c.updated_at, span)),
             },
             {
                 "uses": sa.func.sum(own.c.usage_count),
@@ -115,7 +115,7 @@ def _weeks(
             own,
             period(moment, "week"),
             (*within(moment, span), *of_avatar),
-            {name: sa.func.count(own.c.id)},
+            {name: sa.func.count()},
         )
         for name, moment in (("new", own.c.created_at), ("used", own.c.updated_at))
     ]

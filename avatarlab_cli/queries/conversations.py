@@ -175,7 +175,7 @@ def volume(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | Non
             channel.rows,
             channel.key(by),
             channel.conditions,
-            {channel.name: sa.func.count(channel.id), people: sa.func.count(channel.person.distinct())},
+            {channel.name: sa.func.count(), people: sa.func.count(channel.person.distinct())},
         )
         for channel, people in ((api, "customers"), (web, "chatters"))
     ]
@@ -211,7 +211,7 @@ def _by_channel(platform: Platform, *both: Channel) -> Report:
             *(
                 platform.known(figure, *channel.conditions).label(name)
                 for name, figure in (
-                    ("exchanges", sa.func.count(channel.id)),
+                    ("exchanges", sa.func.count()),
                     ("people", sa.func.count(channel.person.distinct())),
                     ("avatars", sa.func.count(channel.avatar_id.distinct())),
                     ("first", sa.func.min(channel.at)),

@@ -31,8 +31,9 @@ def demand_dimension(name: str, dimensions: Sequence[str]) -> str:
 
 def period(moment: Expression, unit: str) -> Expression:
     """Return the first day of the day, week or month a moment lies in, UTC."""
-    # A literal, not a parameter: SELECT and GROUP BY must name the same expression.
-    begin = sa.func.date_trunc(sa.literal_column(f"'{unit}'"), sa.func.timezone("UTC", moment))
+    # Literals, not parameters: SELECT and GROUP BY must name the same expression.
+    here = sa.func.timezone(sa.literal_column("'UTC'"), moment)
+    begin = here if unit == "day" else sa.func.date_trunc(sa.literal_column(f"'{unit}'"), here)
     return sa.cast(begin, sa.Date)
 
 
@@ -43,8 +44,8 @@ def ratio(part: Expression, whole: Expression) -> Expression:
 
 def average(of: Expression) -> Expression:
     """Return the average to three digits."""
-    # As decimals: halves of binary numbers are rounded either way.
-    return sa.func.trim_scale(sa.func.round(sa.func.avg(sa.cast(of, sa.Numeric)), 3))
+    # As a decimal a binary number loses its last digits, which would round a half either way.
+    return sa.func.trim_scale(sa.func.round(sa.cast(sa.func.avg(of), sa.Numeric), 3))
 
 
 def within(moment: Expression, span: Span) -> tuple[Expression, Expression]:

@@ -31,14 +31,14 @@ def files(
     own = platform[avatar_knowledge_files]
     status = own.c.processing_status
     counts: dict[str, Expression] = {
-        name: sa.func.count(own.c.id).filter(status == value) for name, value in _STATUSES
+        name: sa.func.count().filter(status == value) for name, value in _STATUSES
     }
     is_other = sa.func.coalesce(status, "").not_in([value for _, value in _STATUSES])
     is_stuck = sa.and_(status == "pending", own.c.uploaded_at < pending_before)
     counts |= {
-        "files": sa.func.count(own.c.id),
-        "other": sa.func.count(own.c.id).filter(is_other),
-        "stuck": sa.func.count(own.c.id).filter(is_stuck),
+        "files": sa.func.count(),
+        "other": sa.func.count().filter(is_other),
+        "stuck": sa.func.count().filter(is_stuck),
         "with_message": sa.func.count(own.c.processing_error),
         "bytes": sa.func.coalesce(sa.func.sum(own.c.file_size), 0),
     }
@@ -134,10 +134,10 @@ def _cut(platform: Platform) -> sa.FromClause:
             own.c.knowledge_file_id,
             (),
             {
-                "chunks": sa.func.count(own.c.id),
-                "empty": sa.func.count(own.c.id).filter(sa.func.btrim(text, _BLANKS) == ""),
+                "chunks": sa.func.count(),
+                "empty": sa.func.count().filter(sa.func.btrim(text, _BLANKS) == ""),
                 "duplicated": sa.func.count(text) - sa.func.count(sa.func.md5(text).distinct()),
-                "without_embedding": sa.func.count(own.c.id).filter(own.c.embedding.is_(None)),
+                "without_embedding": sa.func.count().filter(own.c.embedding.is_(None)),
             },
             {
                 "smallest": sa.func.min(size),

@@ -116,10 +116,10 @@ def searches(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
             *(() if avatar_id is None else (own.c.avatar_id == avatar_id,)),
         ),
         {
-            "searches": sa.func.count(own.c.id),
+            "searches": sa.func.count(),
             "counted": sa.func.count(found),
             "results": sa.func.coalesce(sa.func.sum(found), 0),
-            "without_result": sa.func.count(own.c.id).filter(found == 0),
+            "without_result": sa.func.count().filter(found == 0),
             "similar": sa.func.count(score).filter(score > 0),
         },
         {
