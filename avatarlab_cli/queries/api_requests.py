@@ -66,22 +66,48 @@ def _of_keys(platform: Platform) -> sa.Select[Any]:
 
 
 def _of_log(platform: Platform, span: Span) -> sa.Select[Any]:
+    """Return the figures of the log: one look at it, by what its rows name, then of these few what is different."""
     log = platform[api_request_logs]
-    recent = sa.and_(log.c.created_at >= span.since, log.c.created_at < span.until)
-    requests = platform.count(log.c.id, recent)
+    at, took = log.c.created_at, log.c.request_duration_ms
+    is_recent = sa.and_(at >= span.since, at < span.until)
+    each = (
+        sa.select(
+            *(names := (log.c.api_key_id, log.c.user_id, log.c.endpoint)),
+            sa.func.count().label("rows"),
+            sa.func.count().filter(at.is_(None)).label("undated"),
+            sa.func.count().filter(is_recent).label("recent"),
+            sa.func.min(at).label("first"),
+            sa.func.max(at).label("last"),
+            sa.func.sum(took).filter(is_recent).label("took"),
+            sa.func.count(took).filter(is_recent).label("timed"),
+        )
+        .group_by(*names)
+        .subquery("each")
+    )
+    used = each.c.recent > 0
+    requests = platform.known(_total(each.c.recent), at)
+    took_each = sa.cast(sa.func.sum(each.c.took), sa.Numeric) / sa.func.nullif(sa.func.sum(each.c.timed), 0)
     figures: dict[str, Expression] = {
-        "logged_requests": platform.count(log.c.id),
-        "undated_requests": platform.count(log.c.id, log.c.created_at.is_(None)),
-        "first_request": platform.known(sa.func.min(log.c.created_at)),
-        "last_request": platform.known(sa.func.max(log.c.created_at)),
+        "logged_requests": platform.known(_total(each.c.rows), log.c.id),
+        "undated_requests": platform.known(_total(each.c.undated), at),
+        "first_request": platform.known(sa.func.min(each.c.first), at),
+        "last_request": platform.known(sa.func.max(each.c.last), at),
         "requests_30d": requests,
         "requests_per_day_30d": sa.func.round(sa.cast(requests, sa.Numeric) / _days(span), 2),
-        "keys_used_30d": platform.count(log.c.api_key_id.distinct(), recent),
-        "users_30d": platform.count(log.c.user_id.distinct(), recent),
-        "endpoints_30d": platform.count(log.c.endpoint.distinct(), recent),
-        "average_ms_30d": platform.known(sa.func.avg(log.c.request_duration_ms).filter(recent)),
+        **{
+            f"{figure}_30d": platform.known(
+                sa.func.count(each.c[column.name].distinct()).filter(used), at, column
+            )
+            for figure, column in zip(("keys_used", "users", "endpoints"), names, strict=True)
+        },
+        "average_ms_30d": platform.known(took_each, at, took),
     }
-    return _one_row(figures, log)
+    return _one_row(figures, each)
+
+
+def _total(counts: Expression) -> Expression:
+    """Return the sum of counts, 0 where there is none."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(counts), 0), sa.BigInteger)
 
 
 def _one_row(figures: Mapping[str, Expression], source: sa.FromClause) -> sa.Select[Any]:
@@ -98,21 +124,20 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
     """Report how often each endpoint was called in the time, by how many users, and how long it took."""
     platform = Platform(connection)
     log = platform[api_request_logs]
-    took = log.c.request_duration_ms
-    requests = platform.count(log.c.id)
+    named = _named(log, span)
+    requests = _total(named.c.requests)
+    took = sa.cast(sa.func.sum(named.c.took), sa.Numeric) / sa.func.nullif(sa.func.sum(named.c.timed), 0)
     return platform.report(
         sa.select(
-            log.c.endpoint,
-            log.c.method,
+            named.c.endpoint,
+            named.c.method,
             requests.label("requests"),
             _share(requests).label("share"),
-            platform.count(log.c.user_id.distinct()).label("users"),
-            platform.count(log.c.api_key_id.distinct()).label("keys"),
-            platform.known(sa.func.avg(took)).label("average_ms"),
-            platform.known(sa.func.max(log.c.created_at)).label("last_request"),
-        )
-        .where(log.c.created_at >= span.since, log.c.created_at < span.until)
-        .group_by(log.c.endpoint, log.c.method),
+            platform.known(sa.func.count(named.c.user_id.distinct()), log.c.user_id).label("users"),
+            platform.known(sa.func.count(named.c.api_key_id.distinct()), log.c.api_key_id).label("keys"),
+            platform.known(took, log.c.request_duration_ms).label("average_ms"),
+            sa.func.max(named.c.last).label("last_request"),
+        ).group_by(named.c.endpoint, named.c.method),
         (
             Column("endpoint", Kind.TEXT, "what was called"),
             Column("method", Kind.TEXT, "how"),
@@ -142,11 +167,11 @@ def users(connection: sa.Connection, span: Span) -> Report:
         .select_from(named.outerjoin(keys, keys.c.id == named.c.api_key_id))
         .subquery("each")
     )
-    requests = sa.func.sum(each.c.requests)
+    requests = _total(each.c.requests)
     by_user = (
         sa.select(
             each.c.user_id,
-            sa.cast(requests, sa.BigInteger).label("requests"),
+            requests.label("requests"),
             _share(requests).label("share"),
             platform.known(sa.func.count(each.c.api_key_id.distinct()), log.c.api_key_id).label("keys"),
             platform.known(sa.func.count(each.c.endpoint.distinct()), log.c.endpoint).label("endpoints"),
@@ -178,17 +203,18 @@ def users(connection: sa.Connection, span: Span) -> Report:
 
 
 def _named(log: sa.FromClause, span: Span) -> sa.Subquery:
-    """Return the requests in the time by all that they name, so that whose they are is looked up a few times."""
+    """Return the requests in the time by all that they name: of such groups there are few, whatever is asked of them."""
+    names = (log.c.user_id, log.c.api_key_id, log.c.endpoint, log.c.method)
     return (
         sa.select(
-            log.c.user_id,
-            log.c.api_key_id,
-            log.c.endpoint,
+            *names,
             sa.func.count().label("requests"),
             sa.func.max(log.c.created_at).label("last"),
+            sa.func.sum(log.c.request_duration_ms).label("took"),
+            sa.func.count(log.c.request_duration_ms).label("timed"),
         )
         .where(log.c.created_at >= span.since, log.c.created_at < span.until)
-        .group_by(log.c.user_id, log.c.api_key_id, log.c.endpoint)
+        .group_by(*names)
         .subquery("named")
     )
 
