@@ -41,9 +41,10 @@ _OF_NOBODY = "s.user_id = :nobody"
 _SUBSCRIBED = "greatest(m.month, (SELECT min(day) FROM avatarlab_admin.subscription_daily))"
 # SQL for the last day that anything is on record of: a table that is not kept up any more ends early. Rows may be
 # dated ahead.
-LAST_DAY = """(SELECT least(current_date, greatest(
+LAST_DAY = """(SELECT least(current_date, r.day) FROM (SELECT greatest(
         (SELECT max(day) FROM avatarlab_admin.usage_daily), (SELECT max(day) FROM avatarlab_admin.storage_daily),
-        (SELECT max(day) FROM avatarlab_admin.database_daily), (SELECT max(day) FROM avatarlab_admin.subscription_daily))))"""
+        (SELECT max(day) FROM avatarlab_admin.database_daily), (SELECT max(day) FROM avatarlab_admin.subscription_daily))
+    AS day) AS r WHERE r.day IS NOT NULL)"""
 _MONTHS = sa.text(f"""
     WITH months AS (
         SELECT month::date AS month, (month + interval '1 month')::date AS until

@@ -80,7 +80,7 @@ def _stale(platform: Platform, times: Times) -> Iterator[Line]:
     yield Line("stale", "voice clones stuck", value, "avatarlab voice clones --stuck")
     videos = platform[media.generated_videos]
     value = _count(platform, videos, videos.c.id, videos.c.status == "processing", videos.c.created_at < old)
-    yield Line("stale", "videos stuck", value, "avatarlab image summary")
+    yield Line("stale", "videos stuck", value, "avatarlab image stuck")
     files = platform[knowledge.avatar_knowledge_files]
     is_pending = files.c.processing_status == "pending"
     value = _count(platform, files, files.c.id, is_pending, files.c.uploaded_at < old)
@@ -104,7 +104,7 @@ def _failing(platform: Platform, times: Times) -> Iterator[Line]:
             files.c.processing_status == "error",
             "avatarlab rag files",
         ),
-        ("videos", videos, "created_at", videos.c.status == "failed", "avatarlab image summary"),
+        ("videos", videos, "created_at", videos.c.status == "failed", "avatarlab image videos"),
     ):
         when = table.c[begun]
         value, before = (

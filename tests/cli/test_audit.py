@@ -206,7 +206,7 @@ def test_show_as_json(logged: str) -> None:
     """A machine gets the same with the changes as they are stored, by id or number."""
     stored = audit_log.log(logged)[1]
     by_number = as_root(logged, "audit", "show", "2", "--json")
-    assert as_root(logged, "audit", "show", str(stored["id"])[:8], "--json") == by_number
+    assert as_root(logged, "audit", "show", str(stored["id"])[:9], "--json") == by_number
     record = json.loads(by_number.out)
     assert record["changes"] == stored["changes"]
     assert record["changes"]["rows"][0]["after"] == {"account_status": "suspended"}

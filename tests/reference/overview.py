@@ -15,8 +15,8 @@ FIGURES = (
     ("active users", "daily_active_users", "stats show"),
     ("web chat messages", "chat_messages_today", "conversation volume"),
     ("WhatsApp/API exchanges", "conversations_today", "conversation volume"),
-    ("images", "images_generated_today", "image summary"),
-    ("videos", "videos_generated_today", "image summary"),
+    ("images", "images_generated_today", "image volume"),
+    ("videos", "videos_generated_today", "image videos"),
     ("texts spoken", "tts_generations_today", "voice tts"),
     ("API requests", "api_requests_today", "api endpoints"),
     ("estimated cost, USD", "estimated_cost_today", "cost report"),
@@ -36,14 +36,14 @@ STUCK = (
         "training stale",
     ),
     ("voice clones stuck", "voice_clones", "status", ("training",), "created_at", "voice clones --stuck"),
-    ("videos stuck", VIDEOS, "status", ("processing",), "created_at", "image summary"),
+    ("videos stuck", VIDEOS, "status", ("processing",), "created_at", "image stuck"),
     ("knowledge files pending", FILES, "processing_status", ("pending",), "uploaded_at", "rag files"),
 )
 FAILING = (
     ("training runs failed", TRAINING, "status", "failed", "created_at", "training errors"),
     ("fine-tunes failed", FINE_TUNES, "status", "failed", "created_at", "training errors"),
     ("knowledge files failed", FILES, "processing_status", "error", "uploaded_at", "rag files"),
-    ("videos failed", VIDEOS, "status", "failed", "created_at", "image summary"),
+    ("videos failed", VIDEOS, "status", "failed", "created_at", "image videos"),
 )
 WAITING = (
     ("images to moderate", "generated_images", "moderation_status", ("pending", "flagged"), "image queue"),
