@@ -17,7 +17,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "cost": ("commands.cost", "What usage costs, what that is made of, and what it will come to."),
     "voice": ("commands.voice", "Voices: clones, recordings, speech and what it costs."),
-    "training": ("commands.training", "Training: sessions, fine-tune jobs, their errors, files, prompts."),
+    "training": (
+        "commands.training",
+        "Training: sessions, fine-tuning, errors, files, examples, prompts.",
+    ),
     "api": ("commands.api", "The public API: keys, endpoints, users, and what is unusual."),
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
