@@ -17,7 +17,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     "usage": ("commands.usage", "What users did, by user and month."),
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "voice": ("commands.voice", "Voices: clones, recordings, speech and what it costs."),
-    "training": ("commands.training", "Training: sessions, fine-tune jobs, their errors, files, prompts."),
+    "training": (
+        "commands.training",
+        "Training: sessions, fine-tuning, errors, files, examples, prompts.",
+    ),
     "cost": ("commands.cost", "What usage costs, what that is made of, what it will come to."),
     "conversation": (
         "commands.conversation",

@@ -11,7 +11,7 @@ from sqlalchemy.sql import visitors
 
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.rollup import rates
-from avatarlab_cli.rollup.metrics import SOURCES, UNATTRIBUTED, Priced, Source
+from avatarlab_cli.rollup.metrics import SOURCES, Priced, Source
 from avatarlab_cli.rollup.pricing import Extract, owned_rows, priced_rows
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.timeframe import Span, Window
@@ -37,7 +37,7 @@ def spend(  # noqa: PLR0913 (what is asked, all named)
     span: Span | None = None,
     user: UUID | None = None,
 ) -> sa.Subquery:
-    """Return what a kind of use came to: its source's metrics, users, cost and unpriced, divided by `names`.
+    """Return what a kind of use came to: its source's metrics, cost and unpriced, divided by `names`.
 
     A name is day, user_id (UNATTRIBUTED for nobody), or a label that `by` gives to a column of the source. Without
     names there is one row. As in docs/metrics.md, cost is exact, 0 where nothing was used and NULL where nothing could
@@ -45,6 +45,9 @@ def spend(  # noqa: PLR0913 (what is asked, all named)
     """
     labels = by or {}
     source = _here(platform, _SOURCES[kind], span)
+    if user is None and "user_id" not in names:
+        # Without owners the groups are fewer by far.
+        source = replace(source, owner=None)
     priced, measures = source.priced, source.measures
     assert priced is not None  # noqa: S101 (_SOURCES holds no others)
     readable = replace(source, measures={name: platform.known(measure) for name, measure in measures.items()})
@@ -85,7 +88,6 @@ def _moved(platform: Platform, expression: Expression) -> Any:  # noqa: ANN401 (
 def _used(owned: sa.CTE, names: Sequence[str], metrics: Mapping[str, Expression]) -> sa.Select[Any]:
     return sa.select(
         *(owned.c[name] for name in names),
-        sa.case((owned.c.user_id != UNATTRIBUTED, owned.c.user_id)).label("user"),
         *(owned.c[metric] for metric in metrics),
         sa.cast(sa.null(), sa.Numeric).label("amount"),
         sa.cast(sa.null(), sa.Numeric).label("without_rate"),
@@ -95,7 +97,6 @@ def _used(owned: sa.CTE, names: Sequence[str], metrics: Mapping[str, Expression]
 def _charged(found: sa.Subquery, names: Sequence[str], metrics: Mapping[str, Expression]) -> sa.Select[Any]:
     return sa.select(
         *(found.c[name] for name in names),
-        sa.cast(sa.null(), sa.Uuid),
         *(sa.cast(sa.null(), sa.BigInteger) for _ in metrics),
         found.c.quantity * found.c.price,
         sa.case((found.c.price.is_(None), found.c.quantity)),
@@ -114,13 +115,11 @@ def _figures(platform: Platform, source: Source, priced: Priced, rows: sa.Subque
     reads += [name for name in priced.candidates if not isinstance(name, str)]
     cost = sa.func.coalesce(sa.func.sum(rows.c.amount), sa.case((quantity == 0, 0)))
     unpriced = sa.cast(sa.func.coalesce(sa.func.sum(rows.c.without_rate), 0), sa.BigInteger)
-    owner = [] if source.owner is None else [source.owner]
     return [
         *(
             platform.known(sums[name], *base, measure).label(name)
             for name, measure in source.measures.items()
         ),
-        platform.known(sa.func.count(rows.c.user.distinct()), *base, *owner).label("users"),
         platform.known(cost, *reads).label("cost"),
         platform.known(unpriced, *reads).label("unpriced"),
     ]

@@ -110,7 +110,8 @@ def recordings(connection: sa.Connection, *, unused: bool = False, user: UUID | 
     """Report each recording, of one user or all; only those no clone was made from, if asked."""
     platform = Platform(connection)
     own, file = platform[voice_samples].c, files(platform)
-    wanted = [sa.not_(file.c.is_used)] if unused else []
+    # Without the column that would tell it, nobody knows which are unused.
+    wanted = [platform.known(sa.not_(file.c.is_used), own.voice_clone_id)] if unused else []
     wanted += [file.c.user_id == user] if user else []
     whose, source = USER.shown(platform, file, "user_id")
     return platform.report(

@@ -1,5 +1,6 @@
 """What was spoken: generations and characters, and what they are estimated to have cost."""
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -29,30 +30,20 @@ def speech(
     """Report what was spoken in the time, of one user or of all, divided by one of DIMENSIONS."""
     platform = Platform(connection)
     own = platform[tts_generations].c
-    labels = {
-        "voice": own.voice_clone_id,
-        "model": own.model,
-        "provider": sa.literal(FIXED_KEYS["voice"], sa.Text),
-    }
-    name = "user_id" if by == "user" else by
-    found = spend(
-        platform,
-        "voice",
-        card,
-        names=(name,),
-        by={by: labels[by]} if by in labels else {},
-        span=span,
-        user=user,
-    )
-    key = sa.func.nullif(found.c[name], UNATTRIBUTED) if by == "user" else found.c[name]
-    each = sa.select(found, key.label("key")).subquery("each")
+    columns = {"voice": own.voice_clone_id, "model": own.model}
+    labels = {by: columns[by]} if by in columns else {}
+    names = {"user": ("user_id",), "provider": ()}.get(by, (by,))
+    found = spend(platform, "voice", card, names=names, by=labels, span=span, user=user)
+    key: sa.ColumnElement[Any] = found.c[names[0]] if names else sa.literal(FIXED_KEYS["voice"], sa.Text)
+    if by == "user":
+        key = sa.func.nullif(key, UNATTRIBUTED)
+    each = sa.select(found, key.label("key")).where(found.c.tts_generations > 0).subquery("each")
     groups, source = DIMENSIONS[by].shown(platform, each)
     return platform.report(
         sa.select(
             *groups,
             each.c.tts_generations.label("generations"),
             each.c.tts_characters.label("characters"),
-            each.c.users,
             each.c.cost,
             each.c.unpriced,
         ).select_from(source),
@@ -60,7 +51,6 @@ def speech(
             *DIMENSIONS[by].columns,
             Column("generations", Kind.INTEGER, "texts spoken", total=True),
             Column("characters", Kind.INTEGER, "their length", total=True),
-            Column("users", Kind.INTEGER, "by how many users", wide=by == "user"),
             Column("cost", Kind.COST, "estimated spend", total=True),
             Column("unpriced", Kind.INTEGER, "characters without a rate", total=True),
         ),

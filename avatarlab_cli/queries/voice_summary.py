@@ -79,7 +79,6 @@ def _speech(platform: Platform, span: Span, card: RateCard) -> sa.Select[Any]:
         summed("tts_characters", own.text, recent=False).label("characters"),
         summed("tts_generations", own.created_at).label("recent_generations"),
         summed("tts_characters", own.created_at, own.text).label("recent_characters"),
-        summed("users", own.created_at, own.user_id).label("recent_speakers"),
         platform.known(cost, own.created_at, own.text).label("recent_cost"),
         summed("unpriced", own.created_at, own.text).label("recent_unpriced"),
     )
@@ -101,7 +100,6 @@ _COLUMNS = (
     Column("characters", Kind.INTEGER, "their length"),
     Column("recent_generations", Kind.INTEGER, "texts spoken in the time"),
     Column("recent_characters", Kind.INTEGER, "their length"),
-    Column("recent_speakers", Kind.INTEGER, "users who had them spoken"),
     Column("recent_cost", Kind.COST, "their estimated spend"),
     Column("recent_unpriced", Kind.INTEGER, "characters of them without a rate"),
 )

@@ -203,6 +203,14 @@ def test_files(known: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(("user", "files"), [("ada@", 2), ("Eve@", 0)])
+def test_files_of_a_user(known: str, user: str, files: int) -> None:
+    """Only that user's files are counted, and listed."""
+    counted = rows_of(training(known, "files", "--user", user, "--json"))
+    assert sum(row["uploads"] for row in counted) == files
+    assert training(known, "files", "--list", "--user", user, "-o", "count").out == f"{files}\n"
+
+
 def test_stale(known: str) -> None:
     """What waits or runs for too long is a finding, with exit code 3; without any it is 0."""
     rows = rows_of(training(known, "stale", "--json"), ExitCode.FOUND)

@@ -160,6 +160,14 @@ def test_samples(known: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(("user", "files"), [("ada@", 3), ("Eve@", 0)])
+def test_samples_of_a_user(known: str, user: str, files: int) -> None:
+    """Only that user's recordings are counted, and listed."""
+    counted = rows_of(voice(known, "samples", "--user", user, "--json"))
+    assert sum(row["files"] for row in counted) == files
+    assert voice(known, "samples", "--list", "--user", user, "-o", "count").out == f"{files}\n"
+
+
 def test_storage(known: str) -> None:
     """What the rows say of the files stands beside the bucket, which is empty here."""
     assert voice(known, "storage").out == (
@@ -176,7 +184,7 @@ def test_summary(known: str) -> None:
     (page,) = rows_of(voice(known, "summary", "--json"))
     names = ("clones", "clones_stuck", "clones_without_samples", "samples", "samples_without_clone")
     assert [page[name] for name in names] == [2, 1, 1, 3, 1]
-    assert [page[name] for name in ("generations", "recent_generations", "recent_speakers")] == [4, 3, 2]
+    assert [page[name] for name in ("generations", "recent_generations", "characters")] == [4, 3, 116]
     assert (page["recent_cost"], page["recent_unpriced"]) == ("0.02530", 0)
 
 

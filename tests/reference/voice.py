@@ -189,7 +189,6 @@ def spoken(rows: Iterable[Row], card: Sequence[Rate]) -> Row:
     return {
         "generations": len(found),
         "characters": characters,
-        "users": len({row["user_id"] for row in found}),
         "cost": decimal(cost) if is_priced or not characters else None,
         "unpriced": unpriced,
     }
@@ -266,7 +265,6 @@ def summary(tables: Tables, card: Sequence[Rate]) -> Iterator[Row]:
         "characters": sum(len(row["text"]) for row in speech_rows),
         "recent_generations": recent["generations"],
         "recent_characters": recent["characters"],
-        "recent_speakers": recent["users"],
         "recent_cost": recent["cost"],
         "recent_unpriced": recent["unpriced"],
     }
