@@ -81,6 +81,7 @@ bench: install  ## Measure speed and memory
 	$(BIN)/python -m benchmarks.user_list
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.storage
+	$(BIN)/python -m benchmarks.watch
 
 build: install  ## Build the wheel into dist
 	rm -rf dist
