@@ -11,9 +11,6 @@ from avatarlab_cli.timeframe import Span, parse_moment, parse_span
 
 if TYPE_CHECKING:
     from decimal import Decimal
-    from uuid import UUID
-
-    import sqlalchemy as sa
 
     from avatarlab_cli.rollup.rates import RateCard
 
@@ -65,20 +62,6 @@ def rate_card(context: typer.Context) -> "RateCard":
     from avatarlab_cli.rollup import rates
 
     return rates.load(current(context).settings.get("rates_file"))
-
-
-def user_id(connection: "sa.Connection", user: str | None) -> "UUID | None":
-    """Return the id of the user that --user names, None without it."""
-    from avatarlab_cli.queries.users import find_user
-
-    return None if user is None else find_user(connection, user).id
-
-
-def avatar_id(connection: "sa.Connection", avatar: str | None) -> "UUID | None":
-    """Return the id of the avatar that --avatar names, None without it."""
-    from avatarlab_cli.queries.naming import AVATAR, find
-
-    return None if avatar is None else find(connection, AVATAR, avatar).id
 
 
 def positive(option: str, text: str) -> "Decimal":

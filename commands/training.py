@@ -31,8 +31,6 @@ def training() -> None:
 @app.report()
 def summary(
     context: typer.Context,
-    since: options.Since = None,
-    until: options.Until = None,
     older_than: options.OlderThan = "24h",
 ) -> None:
     """Show training at a glance: what there is, and of the last 30 days how it ended and what it cost.
@@ -40,12 +38,12 @@ def summary(
     \b
     Examples:
       avatarlab training summary
-      avatarlab training summary --since 7d --json
+      avatarlab training summary --json
     """
     from avatarlab_cli.queries import training_summary
     from avatarlab_cli.show import show
 
-    span, card = options.span(context, since, until), options.rate_card(context)
+    span, card = options.span(context, None, None), options.rate_card(context)
     before = options.past(context, "--older-than", older_than)
     show(context, lambda connection: training_summary.summary(connection, span, before, card))
 
@@ -74,6 +72,7 @@ def jobs(
       avatarlab training jobs --by user --since 90d --sort -cost --limit 10
     """
     from avatarlab_cli.queries import dimensions, training_jobs
+    from avatarlab_cli.queries.naming import AVATAR, USER, chosen
     from avatarlab_cli.show import show
 
     span, card = options.span(context, since, until), options.rate_card(context)
@@ -81,7 +80,7 @@ def jobs(
         dimensions.demand(by, training_jobs.DIMENSIONS, "trainings")
 
     def build(connection: "sa.Connection") -> "Report":
-        owner, whose = options.user_id(connection, user), options.avatar_id(connection, avatar)
+        owner, whose = chosen(connection, USER, user), chosen(connection, AVATAR, avatar)
         wanted = training_jobs.Wanted(span, owner, whose, status)
         if by is None:
             return training_jobs.jobs(connection, card, wanted)
@@ -150,6 +149,7 @@ def files(
     """
     from avatarlab_cli.errors import UsageError
     from avatarlab_cli.queries import dimensions, training_files
+    from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
     is_list = each or status is not None
@@ -158,7 +158,7 @@ def files(
     name = dimensions.demand(by or "status", training_files.DIMENSIONS, "files")
 
     def build(connection: "sa.Connection") -> "Report":
-        owner = options.user_id(connection, user)
+        owner = chosen(connection, USER, user)
         if is_list:
             return training_files.uploads(connection, status=status, user=owner)
         return training_files.files(connection, name, owner)

@@ -33,8 +33,6 @@ def voice() -> None:
 @app.report()
 def summary(
     context: typer.Context,
-    since: options.Since = None,
-    until: options.Until = None,
     stuck_after: StuckAfter = "24h",
 ) -> None:
     """Show the voices at a glance: clones, recordings and speech there are, and those of the last 30 days.
@@ -42,12 +40,12 @@ def summary(
     \b
     Examples:
       avatarlab voice summary
-      avatarlab voice summary --since 7d --json
+      avatarlab voice summary --json
     """
     from avatarlab_cli.queries import voice_summary
     from avatarlab_cli.show import show
 
-    span, card = options.span(context, since, until), options.rate_card(context)
+    span, card = options.span(context, None, None), options.rate_card(context)
     before = options.past(context, "--stuck-after", stuck_after)
     show(context, lambda connection: voice_summary.summary(connection, span, before, card))
 
@@ -75,6 +73,7 @@ def clones(
       avatarlab voice clones --list --user ada@example.com --sort samples
     """
     from avatarlab_cli.queries import voice_clones
+    from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
     before = options.past(context, "--stuck-after", stuck_after)
@@ -83,7 +82,7 @@ def clones(
         return
 
     def build(connection: "sa.Connection") -> "Report":
-        wanted = voice_clones.Wanted(status, options.user_id(connection, user), stuck)
+        wanted = voice_clones.Wanted(status, chosen(connection, USER, user), stuck)
         return voice_clones.clones(connection, current(context).clock(), before, wanted)
 
     show(context, build)
@@ -108,15 +107,14 @@ def tts(
       avatarlab voice tts --by voice --user ada@example.com --csv
     """
     from avatarlab_cli.queries import dimensions, voice_speech
+    from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
     span, card = options.span(context, since, until), options.rate_card(context)
     name = dimensions.demand(by, voice_speech.DIMENSIONS, "speech")
     show(
         context,
-        lambda connection: voice_speech.speech(
-            connection, span, card, name, options.user_id(connection, user)
-        ),
+        lambda connection: voice_speech.speech(connection, span, card, name, chosen(connection, USER, user)),
     )
 
 
@@ -142,6 +140,7 @@ def samples(
     """
     from avatarlab_cli.errors import UsageError
     from avatarlab_cli.queries import dimensions, voice_samples
+    from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
     is_list = each or unused
@@ -150,7 +149,7 @@ def samples(
     name = dimensions.demand(by or "use", voice_samples.DIMENSIONS, "recordings")
 
     def build(connection: "sa.Connection") -> "Report":
-        owner = options.user_id(connection, user)
+        owner = chosen(connection, USER, user)
         if is_list:
             return voice_samples.recordings(connection, unused=unused, user=owner)
         return voice_samples.samples(connection, name, owner)

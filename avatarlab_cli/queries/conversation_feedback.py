@@ -5,18 +5,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dividing import (
-    CALENDAR,
-    Counted,
-    Labels,
-    demand_dimension,
-    divided,
-    labels,
-    period,
-    ratio,
-    within,
-)
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.dimensions import demand, period
+from avatarlab_cli.queries.dividing import CALENDAR, Counted, Labels, divided, labels
+from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
 from avatarlab_cli.schema.conversations import conversation_feedback
@@ -35,7 +26,7 @@ _GOOD_OF_RATED = "good of all that are rated; n/a without a rating"
 
 def feedback(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | None = None) -> Report:
     """Report the ratings of the time; raises UsageError for an unknown dimension."""
-    demand_dimension(by, DIMENSIONS)
+    demand(by, DIMENSIONS, "feedback")
     platform = Platform(connection)
     own = platform[conversation_feedback]
     keys = {"day": period(own.c.created_at, "day"), "week": period(own.c.created_at, "week")}
@@ -54,7 +45,7 @@ def feedback(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
             bad.label("bad"),
             neutral.label("neutral"),
             rated.label("rated"),
-            ratio(good, rated).label("rate"),
+            share(good, rated).label("rate"),
         )
         .select_from(named.rows)
         .where(sa.or_(sa.literal(by in CALENDAR), sa.func.coalesce(rated + neutral, 1) > 0)),
@@ -75,7 +66,7 @@ def feedback(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
 def _ratings(own: sa.FromClause, key: Expression, span: Span, avatar_id: UUID | None) -> Counted:
     of_avatar = () if avatar_id is None else (own.c.avatar_id == avatar_id,)
     counts: dict[str, Any] = {rating: sa.func.count().filter(own.c.feedback == rating) for rating in RATINGS}
-    return Counted(own, key, (*within(own.c.created_at, span), *of_avatar), counts)
+    return Counted(own, key, (within(own.c.created_at, span), *of_avatar), counts)
 
 
 def _models(platform: Platform, figures: sa.FromClause) -> Labels:
@@ -105,7 +96,7 @@ def quality(connection: sa.Connection, span: Span, least: int) -> Report:
             *named.select,
             rated.label("rated"),
             good.label("good"),
-            ratio(good, rated).label("rate"),
+            share(good, rated).label("rate"),
             lower.label("lower"),
             upper.label("upper"),
         )

@@ -4,8 +4,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dividing import Counted, demand_dimension, divided, labels, period, within
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.dimensions import demand, period
+from avatarlab_cli.queries.dividing import Counted, divided, labels
+from avatarlab_cli.queries.platform import Platform, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
 from avatarlab_cli.schema.conversations import conversation_patterns
@@ -64,7 +65,7 @@ def patterns(connection: sa.Connection, avatar_id: UUID | None = None) -> Report
 
 def divided_patterns(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | None = None) -> Report:
     """Report how many patterns there are and were new or used last in the time; raises UsageError."""
-    demand_dimension(by, DIMENSIONS)
+    demand(by, DIMENSIONS, "patterns")
     platform = Platform(connection)
     own = platform[conversation_patterns]
     of_avatar = () if avatar_id is None else (own.c.avatar_id == avatar_id,)
@@ -78,8 +79,8 @@ def divided_patterns(connection: sa.Connection, span: Span, by: str, avatar_id: 
             of_avatar,
             {
                 "patterns": sa.func.count(),
-                "new": sa.func.count().filter(*within(own.c.created_at, span)),
-                "used": sa.func.count().filter(*within(own.c.updated_at, span)),
+                "new": sa.func.count().filter(within(own.c.created_at, span)),
+                "used": sa.func.count().filter(within(own.c.updated_at, span)),
             },
             {
                 "uses": sa.func.sum(own.c.usage_count),
@@ -114,7 +115,7 @@ def _weeks(
         Counted(
             own,
             period(moment, "week"),
-            (*within(moment, span), *of_avatar),
+            (within(moment, span), *of_avatar),
             {name: sa.func.count()},
         )
         for name, moment in (("new", own.c.created_at), ("used", own.c.updated_at))

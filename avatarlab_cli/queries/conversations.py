@@ -8,17 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dividing import (
-    CALENDAR,
-    Counted,
-    demand_dimension,
-    divided,
-    labels,
-    period,
-    ratio,
-    within,
-)
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.dimensions import demand, period
+from avatarlab_cli.queries.dividing import CALENDAR, Counted, divided, labels
+from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
 from avatarlab_cli.schema.conversations import (
@@ -57,8 +49,8 @@ def summary(connection: sa.Connection, span: Span) -> Report:
     platform = Platform(connection)
     api, web, learned = _api_totals(platform, span), _web_totals(platform, span), _patterns(platform, span)
     rates = {
-        "rate": ratio(web.c.good, web.c.good + web.c.bad),
-        "rate_30d": ratio(web.c.good_30d, web.c.good_30d + web.c.bad_30d),
+        "rate": share(web.c.good, web.c.good + web.c.bad),
+        "rate_30d": share(web.c.good_30d, web.c.good_30d + web.c.bad_30d),
     }
     figures = {**{c.name: c for part in (api, web, learned) for c in part.c}, **rates}
     return platform.report(
@@ -76,9 +68,9 @@ def _api_totals(platform: Platform, span: Span) -> sa.Subquery:
     recent, customer = within(own.c.timestamp, span), own.c.phone_number.distinct()
     return sa.select(
         platform.count(own.c.id).label("api_exchanges"),
-        platform.count(own.c.id, *recent).label("api_exchanges_30d"),
+        platform.count(own.c.id, recent).label("api_exchanges_30d"),
         platform.count(customer).label("customers"),
-        platform.count(customer, *recent).label("customers_30d"),
+        platform.count(customer, recent).label("customers_30d"),
         platform.known(sa.func.max(own.c.timestamp)).label("last_api_exchange"),
     ).subquery("api")
 
@@ -93,8 +85,8 @@ def _web_totals(platform: Platform, span: Span) -> sa.Subquery:
     ]
     return sa.select(
         platform.count(own.c.id, is_exchange).label("web_exchanges"),
-        platform.count(own.c.id, is_exchange, *recent).label("web_exchanges_30d"),
-        platform.count(own.c.user_id.distinct(), is_exchange, *recent).label("web_users_30d"),
+        platform.count(own.c.id, is_exchange, recent).label("web_exchanges_30d"),
+        platform.count(own.c.user_id.distinct(), is_exchange, recent).label("web_users_30d"),
         platform.known(sa.func.max(own.c.created_at).filter(is_exchange)).label("last_web_exchange"),
         *ratings,
     ).subquery("web")
@@ -104,7 +96,7 @@ def _patterns(platform: Platform, span: Span) -> sa.Subquery:
     own = platform[conversation_patterns]
     return sa.select(
         platform.count(own.c.id).label("patterns"),
-        platform.count(own.c.id, *within(own.c.updated_at, span)).label("patterns_used_30d"),
+        platform.count(own.c.id, within(own.c.updated_at, span)).label("patterns_used_30d"),
     ).subquery("learned")
 
 
@@ -138,7 +130,7 @@ def channels(platform: Platform, span: Span, by: str, avatar_id: UUID | None) ->
         rows, owner = sent.outerjoin(avatar, avatar.c.id == sent.c.avatar_id), avatar.c.user_id
     of_avatar = [() if avatar_id is None else (own.c.avatar_id == avatar_id,) for own in (sent, chat)]
     in_time = within(sent.c.timestamp, span)
-    is_exchange = (chat.c.feedback == "neutral", *within(chat.c.created_at, span))
+    is_exchange = (chat.c.feedback == "neutral", within(chat.c.created_at, span))
     return (
         Channel(
             API,
@@ -148,7 +140,7 @@ def channels(platform: Platform, span: Span, by: str, avatar_id: UUID | None) ->
             sent.c.avatar_id,
             owner,
             sent.c.phone_number,
-            (*in_time, *of_avatar[0]),
+            (in_time, *of_avatar[0]),
         ),
         Channel(
             WEB,
@@ -165,7 +157,7 @@ def channels(platform: Platform, span: Span, by: str, avatar_id: UUID | None) ->
 
 def volume(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | None = None) -> Report:
     """Report the exchanges of the time, by channel side by side; raises UsageError for an unknown dimension."""
-    demand_dimension(by, DIMENSIONS)
+    demand(by, DIMENSIONS, "exchanges")
     platform = Platform(connection)
     api, web = channels(platform, span, by, avatar_id)
     if by == "channel":

@@ -1,20 +1,18 @@
 """What the groups of a report are: a value of their own, or a user, an avatar or a voice that has a name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.schema.avatars import avatars
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.schema.voice import voice_clones
-
-Expression = sa.ColumnElement[Any]
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,9 @@ def plain(name: str, help_text: str, kind: Kind = Kind.TEXT) -> Dimension:
     return Dimension((Column(name, kind, help_text, null="-"),))
 
 
+DAY = plain("day", "the day, UTC", Kind.DATE)
+WEEK = plain("week", "the Monday the week begins on", Kind.DATE)
+MONTH = plain("month", "the month, UTC", Kind.MONTH)
 USER = Dimension(
     (
         Column("user_id", Kind.ID, "the user", wide=True, null="-"),
@@ -78,8 +79,17 @@ VOICE = Dimension(
 )
 
 
-def demand(by: str, dimensions: Mapping[str, Dimension], what: str) -> str:
+def period(moment: Expression, unit: str) -> Expression:
+    """Return the first day of the day, week or month a moment lies in, UTC."""
+    # Literals, not parameters: SELECT and GROUP BY must name the same expression.
+    begin = sa.func.date_trunc(
+        sa.literal_column(f"'{unit}'"), sa.func.timezone(sa.literal_column("'UTC'"), moment)
+    )
+    return sa.cast(begin, sa.Date)
+
+
+def demand(by: str, names: Collection[str], what: str) -> str:
     """Return the name of a dimension; raises UsageError, naming the valid ones, for any other."""
-    if by not in dimensions:
-        raise UsageError(f"{what} cannot be divided by {by!r}", hint=f"by: {', '.join(dimensions)}")
+    if by not in names:
+        raise UsageError(f"{what} cannot be divided by {by!r}", hint=f"by: {', '.join(names)}")
     return by

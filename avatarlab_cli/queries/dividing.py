@@ -7,50 +7,14 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from avatarlab_cli.errors import UsageError
+from avatarlab_cli.queries.dimensions import AVATAR, DAY, MONTH, USER, WEEK, plain
 from avatarlab_cli.queries.platform import Expression, Platform, unknown
-from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.schema.avatars import avatars
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import Span, earliest
 
-CALENDAR: Mapping[str, Column] = {
-    "day": Column("day", Kind.DATE, "the day, UTC"),
-    "week": Column("week", Kind.DATE, "the Monday the week begins on"),
-    "month": Column("month", Kind.MONTH, "the month"),
-}
-
-
-def demand_dimension(name: str, dimensions: Sequence[str]) -> str:
-    """Return the name; raises UsageError where it is none of the dimensions."""
-    if name not in dimensions:
-        raise UsageError(f"this cannot be divided by {name!r}", hint=f"by: {', '.join(dimensions)}")
-    return name
-
-
-def period(moment: Expression, unit: str) -> Expression:
-    """Return the first day of the day, week or month a moment lies in, UTC."""
-    # Literals, not parameters: SELECT and GROUP BY must name the same expression.
-    here = sa.func.timezone(sa.literal_column("'UTC'"), moment)
-    begin = here if unit == "day" else sa.func.date_trunc(sa.literal_column(f"'{unit}'"), here)
-    return sa.cast(begin, sa.Date)
-
-
-def ratio(part: Expression, whole: Expression) -> Expression:
-    """Return part / whole to six digits, NULL where there is no whole."""
-    return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(whole, 0), 6)
-
-
-def average(of: Expression) -> Expression:
-    """Return the average to three digits."""
-    # As a decimal a binary number loses its last digits, which would round a half either way.
-    return sa.func.trim_scale(sa.func.round(sa.cast(sa.func.avg(of), sa.Numeric), 3))
-
-
-def within(moment: Expression, span: Span) -> tuple[Expression, Expression]:
-    """Return the conditions that a moment lies in the time."""
-    return moment >= span.since, moment < span.until
+CALENDAR = {"day": DAY, "week": WEEK, "month": MONTH}
 
 
 @dataclass(frozen=True)
@@ -134,36 +98,16 @@ class Labels(NamedTuple):
 
 def labels(platform: Platform, by: str, figures: sa.FromClause) -> Labels:
     """Return what names the keys of figures divided by this dimension."""
-    key = figures.c.key
-    if by == "avatar":
-        return _of_avatars(platform, figures)
-    if by == "user":
-        owner = platform[users]
-        return Labels(
-            figures.outerjoin(owner, owner.c.id == key),
-            (key.label("user_id"), user_name(key, owner.c.email).label("email")),
-            (
-                Column("user_id", Kind.ID, "the user", wide=True, null="-"),
-                Column("email", Kind.TEXT, "the user's e-mail address", null="-"),
-            ),
-        )
-    return Labels(figures, (key.label(by),), (CALENDAR.get(by) or Column(by, Kind.TEXT, f"the {by}"),))
-
-
-def user_name(user_id: Expression, email: Expression) -> Expression:
-    """Return an owner's address, or what stands in its place where there is no owner."""
-    return sa.func.coalesce(email, sa.case((user_id.is_(None), NOBODY)))
-
-
-def _of_avatars(platform: Platform, figures: sa.FromClause) -> Labels:
-    avatar, owner = platform[avatars], platform[users]
-    joined = figures.outerjoin(avatar, avatar.c.id == figures.c.key)
+    dimension = _DIMENSIONS.get(by) or plain(by, f"the {by}")
+    told, source = dimension.shown(platform, figures)
+    if by != "avatar":
+        return Labels(source, tuple(told), dimension.columns)
+    owner = platform[users]
     return Labels(
-        joined.outerjoin(owner, owner.c.id == avatar.c.user_id),
-        (figures.c.key.label("avatar_id"), avatar.c.name.label("avatar"), owner.c.email.label("owner")),
-        (
-            Column("avatar_id", Kind.ID, "the avatar", wide=True),
-            Column("avatar", Kind.TEXT, "its name"),
-            Column("owner", Kind.TEXT, "its owner's e-mail address", null="-"),
-        ),
+        source.outerjoin(owner, owner.c.id == platform[avatars].c.user_id),
+        (*told, owner.c.email.label("owner")),
+        (*dimension.columns, Column("owner", Kind.TEXT, "its owner's e-mail address", null="-")),
     )
+
+
+_DIMENSIONS = {"user": USER, "avatar": AVATAR, **CALENDAR}

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.queries import grouping
+from avatarlab_cli.queries.dimensions import demand
 from avatarlab_cli.queries.platform import Expression, Platform, within
 from avatarlab_cli.queries.users import find_user
 from avatarlab_cli.report import Column, Kind, Report
@@ -44,14 +45,14 @@ DIMENSIONS = {
     ),
     "model": grouping.text("model", "the model", model_of),
     "type": grouping.text("type", "text2img, img2img or inpaint", lambda rows: rows.c.generation_type),
-    "user": grouping.user(),
+    "user": grouping.USER,
     "day": grouping.day("created_at"),
 }
 
 
 def volume(connection: sa.Connection, span: Span, by: str) -> Report:
     """Report how many images were made in the time, by a dimension; raises UsageError for an unknown one."""
-    dimension = grouping.demand(DIMENSIONS, by, "images")
+    dimension = DIMENSIONS[demand(by, DIMENSIONS, "images")]
     platform = Platform(connection)
     images = platform[generated_images]
     figures = {
@@ -71,7 +72,7 @@ def volume(connection: sa.Connection, span: Span, by: str) -> Report:
             Column("flagged", Kind.INTEGER, "of them, flagged", total=True),
             Column("last_image", Kind.TIME, "the latest"),
         ),
-        sort="day" if by == "day" else f"-images,{dimension.columns[0].name}",
+        sort="day" if by == "day" else f"-images,{dimension.columns[-1].name}",
         notes=(ONLY_SUCCESSES,),
         empty="No image was made in that time.",
     )

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries import grouping
 from avatarlab_cli.queries.avatar_list import owner_of
+from avatarlab_cli.queries.dimensions import demand
 from avatarlab_cli.queries.platform import Expression, Platform, beside, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
@@ -18,9 +19,9 @@ NO_PAYMENT = "purchases are recorded by the buyer's browser, and no payment stan
 MADE_UP = "total_sales is the platform's own counter: its sample items began with made-up numbers"
 DIMENSIONS = {
     "day": grouping.day("purchased_at"),
-    "avatar": grouping.avatar(),
+    "avatar": grouping.AVATAR,
     "month": grouping.month("purchased_at"),
-    "user": grouping.user(),
+    "user": grouping.USER,
 }
 _NO_MONEY: Expression = sa.literal_column("0.00")
 _NO_OTHERS: Expression = sa.literal_column("'{}'::jsonb")
@@ -39,7 +40,7 @@ _FIGURES = (
 
 def purchases(connection: sa.Connection, span: Span, by: str) -> Report:
     """Report what was bought in the time, by a dimension; raises UsageError for an unknown one."""
-    dimension = grouping.demand(DIMENSIONS, by, "purchases")
+    dimension = DIMENSIONS[demand(by, DIMENSIONS, "purchases")]
     platform = Platform(connection)
     bought = platform[bought_items]
     parts = _parts(bought, dimension.of(bought), within(bought.c.purchased_at, span))
@@ -47,7 +48,7 @@ def purchases(connection: sa.Connection, span: Span, by: str) -> Report:
     return platform.report(
         grouping.named(platform, groups, dimension),
         (*dimension.columns, *_FIGURES),
-        sort=by if by in {"day", "month"} else f"-revenue,-purchases,{dimension.columns[1].name}",
+        sort=by if by in {"day", "month"} else f"-revenue,-purchases,{dimension.columns[0].name}",
         notes=(NO_PAYMENT,),
         empty="Nothing was bought in that time.",
     )

@@ -86,13 +86,8 @@ class Platform:
         return _one(sa.select(*(self.known(figure).label(name) for name, figure in figures.items())))
 
     def average(self, of: Expression, *reads: sa.ClauseElement) -> Expression:
-        """Return the average of what is known of a group, to three decimals; NULL where it cannot be told."""
-        return self.known(sa.func.round(sa.cast(sa.func.avg(of), sa.Numeric), 3), *reads)
-
-    @staticmethod
-    def share(part: Expression, whole: Expression) -> Expression:
-        """Return a part of a whole, to six decimals; NULL of nothing."""
-        return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(whole, 0), 6)
+        """Return the average of what is known of a group, to three digits; NULL where it cannot be told."""
+        return self.known(average(of), *reads)
 
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
         """Yield what the expression reads and this database lacks, tables rather than all of their columns.
@@ -141,6 +136,17 @@ def beside(*rows: sa.Subquery) -> sa.Select[Any]:
 def within(time: Expression, span: Span) -> Expression:
     """Tell whether a time lies in the span."""
     return sa.and_(time >= span.since, time < span.until)
+
+
+def share(part: Expression, whole: Expression) -> Expression:
+    """Return a part of a whole, to six digits; NULL of nothing."""
+    return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(whole, 0), 6)
+
+
+def average(of: Expression) -> Expression:
+    """Return the average to three digits."""
+    # As decimals: halves of binary numbers are rounded either way.
+    return sa.func.trim_scale(sa.func.round(sa.func.avg(sa.cast(of, sa.Numeric)), 3))
 
 
 def unknown(expression: Expression) -> Expression:

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dividing import Counted, demand_dimension, divided, labels
+from avatarlab_cli.queries.dimensions import demand
+from avatarlab_cli.queries.dividing import Counted, divided, labels
 from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
@@ -26,7 +27,7 @@ def files(
 
     Raises UsageError for an unknown dimension.
     """
-    demand_dimension(by, DIMENSIONS)
+    demand(by, DIMENSIONS, "files")
     platform = Platform(connection)
     own = platform[avatar_knowledge_files]
     status = own.c.processing_status

@@ -4,18 +4,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dividing import (
-    CALENDAR,
-    Counted,
-    average,
-    demand_dimension,
-    divided,
-    labels,
-    period,
-    ratio,
-    within,
-)
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.dimensions import demand, period
+from avatarlab_cli.queries.dividing import CALENDAR, Counted, divided, labels
+from avatarlab_cli.queries.platform import Expression, Platform, average, share, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs
 from avatarlab_cli.schema.knowledge import avatar_knowledge_files, document_chunks, rag_search_logs
@@ -52,7 +43,7 @@ def summary(connection: sa.Connection, span: Span) -> Report:
     searched, stored, cut = _search_totals(platform, span), _file_totals(platform, span), _chunks(platform)
     parts = (searched, stored, cut)
     figures: dict[str, Expression] = {column.name: column for part in parts for column in part.c}
-    figures["empty_rate_30d"] = ratio(searched.c.without_result_30d, searched.c.counted_30d)
+    figures["empty_rate_30d"] = share(searched.c.without_result_30d, searched.c.counted_30d)
     return platform.report(
         sa.select(*(figures[column.name].label(column.name) for column in _SUMMARY)).select_from(
             searched.join(stored, sa.true()).join(cut, sa.true())
@@ -66,13 +57,13 @@ def summary(connection: sa.Connection, span: Span) -> Report:
 def _search_totals(platform: Platform, span: Span) -> sa.Subquery:
     own = platform[rag_search_logs]
     recent, found, score = within(own.c.created_at, span), own.c.chunks_found, own.c.top_similarity_score
-    of_recent = sa.case((sa.and_(*recent), found))
-    similar = sa.case((sa.and_(*recent, score > 0), score))
+    of_recent = sa.case((recent, found))
+    similar = sa.case((sa.and_(recent, score > 0), score))
     return sa.select(
         platform.count(own.c.id).label("searches"),
-        platform.count(own.c.id, *recent).label("searches_30d"),
-        platform.count(own.c.id, *recent, found == 0).label("without_result_30d"),
-        platform.count(found, *recent).label("counted_30d"),
+        platform.count(own.c.id, recent).label("searches_30d"),
+        platform.count(own.c.id, recent, found == 0).label("without_result_30d"),
+        platform.count(found, recent).label("counted_30d"),
         platform.known(average(of_recent)).label("average_results_30d"),
         platform.known(average(similar)).label("average_similarity_30d"),
         platform.known(sa.func.max(own.c.created_at)).label("last_search"),
@@ -84,7 +75,7 @@ def _file_totals(platform: Platform, span: Span) -> sa.Subquery:
     statuses = (("processed", "processed"), ("pending", "pending"), ("errors", "error"))
     return sa.select(
         platform.count(own.c.id).label("files"),
-        platform.count(own.c.id, *within(own.c.uploaded_at, span)).label("files_30d"),
+        platform.count(own.c.id, within(own.c.uploaded_at, span)).label("files_30d"),
         *(
             platform.count(own.c.id, own.c.processing_status == status).label(name)
             for name, status in statuses
@@ -103,7 +94,7 @@ def _chunks(platform: Platform) -> sa.Subquery:
 
 def searches(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | None = None) -> Report:
     """Report the searches of the time and what they found; raises UsageError for an unknown dimension."""
-    demand_dimension(by, DIMENSIONS)
+    demand(by, DIMENSIONS, "searches")
     platform = Platform(connection)
     own = platform[rag_search_logs]
     found, score = own.c.chunks_found, own.c.top_similarity_score
@@ -112,7 +103,7 @@ def searches(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
         own,
         keys[by],
         (
-            *within(own.c.created_at, span),
+            within(own.c.created_at, span),
             *(() if avatar_id is None else (own.c.avatar_id == avatar_id,)),
         ),
         {
@@ -137,7 +128,7 @@ def searches(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
             figures.c.results,
             figures.c.average_results,
             figures.c.without_result,
-            ratio(figures.c.without_result, figures.c.counted).label("empty_rate"),
+            share(figures.c.without_result, figures.c.counted).label("empty_rate"),
             figures.c.similar,
             figures.c.similarity,
         ).select_from(named.rows),
@@ -175,7 +166,7 @@ def slow(connection: sa.Connection, span: Span) -> Report:
             sa.func.trim_scale(sa.func.round(high, 3)).label("p95_ms"),
             platform.known(sa.func.max(took)).label("longest_ms"),
         )
-        .where(*within(own.c.created_at, span))
+        .where(within(own.c.created_at, span))
         .group_by(own.c.endpoint, own.c.method),
         (
             Column("endpoint", Kind.TEXT, "what was called"),

@@ -5,7 +5,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Platform, share
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.training import avatar_training_examples
 
@@ -39,7 +39,7 @@ def examples(connection: sa.Connection, by: str, below: Decimal) -> Report:
             total.label("examples"),
             platform.count(own.avatar_id.distinct()).label("avatars"),
             used.label("used"),
-            known(platform.share(used, total), own.used_in_training).label("used_share"),
+            known(share(used, total), own.used_in_training).label("used_share"),
             platform.average(score).label("average_quality"),
             known(sa.func.min(score)).label("lowest_quality"),
             known(total.filter(score < below), score).label("below"),

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Platform, share
 from avatarlab_cli.queries.spend import note, spend
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.rates import RateCard
@@ -182,7 +182,7 @@ def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) 
 
 def rate(succeeded: Expression, failed: Expression) -> Expression:
     """Return the share that succeeded of what has ended either way; NULL where nothing has."""
-    return Platform.share(succeeded, succeeded + failed)
+    return share(succeeded, succeeded + failed)
 
 
 def _whole(number: Expression) -> Expression:

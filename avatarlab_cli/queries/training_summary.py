@@ -56,33 +56,31 @@ def _ended(platform: Platform, table: sa.Table, kind: str, span: Span) -> sa.Sel
     counts = [platform.count(own.id, is_new, status) for status in (good, own.status == FAILED)]
     return sa.select(
         platform.count(own.id).label(f"{name}s"),
-        platform.count(own.id, is_new).label(f"recent_{name}s"),
+        platform.count(own.id, is_new).label(f"{name}s_30d"),
         *(
-            count.label(f"recent_{name}s_{end}")
+            count.label(f"{name}s_{end}_30d")
             for count, end in zip(counts, ("succeeded", "failed"), strict=True)
         ),
-        platform.known(rate(*counts), own.id, own.created_at, own.status).label(
-            f"recent_{name}_success_rate"
-        ),
+        platform.known(rate(*counts), own.id, own.created_at, own.status).label(f"{name}_success_rate_30d"),
     )
 
 
 def _tuning(platform: Platform, card: RateCard, span: Span) -> sa.Select[Any]:
     told = spend(platform, "fine_tuning", card, span=span)
     return _of_one(
-        trained_tokens=told.c.trained_tokens,
-        fine_tuning_cost=told.c.cost,
-        fine_tuning_unpriced=told.c.unpriced,
+        trained_tokens_30d=told.c.trained_tokens,
+        fine_tuning_cost_30d=told.c.cost,
+        fine_tuning_unpriced_30d=told.c.unpriced,
     )
 
 
 def _answering(platform: Platform, card: RateCard, span: Span) -> sa.Select[Any]:
     told = spend(platform, "inference", card, span=span)
     return _of_one(
-        input_tokens=told.c.inference_input_tokens,
-        output_tokens=told.c.inference_output_tokens,
-        inference_cost=told.c.cost,
-        inference_unpriced=told.c.unpriced,
+        input_tokens_30d=told.c.inference_input_tokens,
+        output_tokens_30d=told.c.inference_output_tokens,
+        inference_cost_30d=told.c.cost,
+        inference_unpriced_30d=told.c.unpriced,
     )
 
 
@@ -99,7 +97,7 @@ def _stale(platform: Platform, before: datetime) -> sa.Select[Any]:
 def _errors(platform: Platform, span: Span) -> sa.Select[Any]:
     own = platform[avatar_training_logs].c
     wanted = own.log_type == "error", own.created_at >= span.since, own.created_at < span.until
-    return sa.select(platform.known(sa.func.count(own.id), *wanted).label("recent_errors")).where(*wanted)
+    return sa.select(platform.known(sa.func.count(own.id), *wanted).label("errors_30d")).where(*wanted)
 
 
 def _files(platform: Platform) -> sa.Select[Any]:
@@ -127,25 +125,25 @@ def _examples(platform: Platform) -> sa.Select[Any]:
 def _of_kind(name: str, what: str) -> tuple[Column, ...]:
     return (
         Column(f"{name}s", Kind.INTEGER, f"{what} there are"),
-        Column(f"recent_{name}s", Kind.INTEGER, "of them begun in the time"),
-        Column(f"recent_{name}s_succeeded", Kind.INTEGER, "of these"),
-        Column(f"recent_{name}s_failed", Kind.INTEGER, "of these"),
-        Column(f"recent_{name}_success_rate", Kind.PERCENT, "succeeded, of those that succeeded or failed"),
+        Column(f"{name}s_30d", Kind.INTEGER, "of them begun in the last 30 days"),
+        Column(f"{name}s_succeeded_30d", Kind.INTEGER, "of these"),
+        Column(f"{name}s_failed_30d", Kind.INTEGER, "of these"),
+        Column(f"{name}_success_rate_30d", Kind.PERCENT, "succeeded, of those that succeeded or failed"),
     )
 
 
 _COLUMNS = (
     *_of_kind("session", "training sessions"),
     *_of_kind("fine_tune", "fine-tuning jobs"),
-    Column("trained_tokens", Kind.INTEGER, "of jobs that finished in the time"),
-    Column("fine_tuning_cost", Kind.COST, "their estimated spend"),
-    Column("fine_tuning_unpriced", Kind.INTEGER, "tokens of them without a rate"),
-    Column("input_tokens", Kind.INTEGER, "sent to fine-tuned models in the time"),
-    Column("output_tokens", Kind.INTEGER, "fine-tuned models answered in the time"),
-    Column("inference_cost", Kind.COST, "their estimated spend"),
-    Column("inference_unpriced", Kind.INTEGER, "tokens of them without a rate"),
+    Column("trained_tokens_30d", Kind.INTEGER, "of jobs that finished in the last 30 days"),
+    Column("fine_tuning_cost_30d", Kind.COST, "their estimated spend"),
+    Column("fine_tuning_unpriced_30d", Kind.INTEGER, "tokens of them without a rate"),
+    Column("input_tokens_30d", Kind.INTEGER, "sent to fine-tuned models in the last 30 days"),
+    Column("output_tokens_30d", Kind.INTEGER, "fine-tuned models answered in the last 30 days"),
+    Column("inference_cost_30d", Kind.COST, "their estimated spend"),
+    Column("inference_unpriced_30d", Kind.INTEGER, "tokens of them without a rate"),
     Column("stale", Kind.INTEGER, "what waits or runs for too long: `avatarlab training stale`"),
-    Column("recent_errors", Kind.INTEGER, "errors logged in the time"),
+    Column("errors_30d", Kind.INTEGER, "errors logged in the last 30 days"),
     Column("files", Kind.INTEGER, "uploads there are"),
     Column("file_bytes", Kind.BYTES, "what they take, each file once"),
     Column("files_failed", Kind.INTEGER, "whose processing failed"),

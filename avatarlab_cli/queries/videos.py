@@ -5,7 +5,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import grouping
-from avatarlab_cli.queries.platform import Expression, Platform, within
+from avatarlab_cli.queries.dimensions import demand
+from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.media import generated_videos
 from avatarlab_cli.schema.supabase import users
@@ -20,7 +21,7 @@ DIMENSIONS = {
     ),
     "model": grouping.text("model", "the model", lambda rows: rows.c.model),
     "type": grouping.text("type", "text2vid or img2vid", lambda rows: rows.c.generation_type),
-    "user": grouping.user(),
+    "user": grouping.USER,
     "day": grouping.day("created_at"),
 }
 
@@ -48,13 +49,13 @@ def outcomes(videos: sa.FromClause) -> dict[str, Expression]:
         "processing": count.filter(videos.c.status == "processing"),
         "other": count.filter(sa.or_(videos.c.status.is_(None), sa.not_(known))),
         "finished": finished,
-        "success_rate": sa.func.round(sa.cast(completed, sa.Numeric) / sa.func.nullif(finished, 0), 6),
+        "success_rate": share(completed, finished),
     }
 
 
 def outcome(connection: sa.Connection, span: Span, by: str) -> Report:
     """Report what became of the videos begun in the time, by a dimension; raises UsageError for an unknown one."""
-    dimension = grouping.demand(DIMENSIONS, by, "videos")
+    dimension = DIMENSIONS[demand(by, DIMENSIONS, "videos")]
     platform = Platform(connection)
     videos = platform[generated_videos]
     took = sa.extract("epoch", videos.c.completed_at - videos.c.created_at)
@@ -75,7 +76,7 @@ def outcome(connection: sa.Connection, span: Span, by: str) -> Report:
             Column("success_rate", Kind.PERCENT, "completed of finished"),
             Column("average_seconds", Kind.DECIMAL, "how long a completed one took", wide=True),
         ),
-        sort="day" if by == "day" else f"-videos,{dimension.columns[0].name}",
+        sort="day" if by == "day" else f"-videos,{dimension.columns[-1].name}",
         empty="No video was begun in that time.",
     )
 

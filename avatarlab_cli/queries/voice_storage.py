@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.objects import OBJECT_COLUMNS
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Platform, share
 from avatarlab_cli.queries.storage_ledger import Stored, known_sum, unsized
 from avatarlab_cli.queries.voice_samples import files
 from avatarlab_cli.report import Column, Kind, Report
@@ -38,7 +38,7 @@ def storage(connection: sa.Connection) -> Report:
         figures = [_figure(platform, told, found.c[name]) for name in _FIGURES]
         notes = (_NO_SIZES, *stored.notes(connection))
     count, size, without = figures
-    coverage = platform.share(count - without, count)
+    coverage = share(count - without, count)
     return platform.report(
         sa.select(
             told.c.use,
@@ -106,7 +106,7 @@ def _named(namings: tuple[Naming, ...]) -> sa.Subquery:
 def _told_samples(platform: Platform) -> sa.Select[Any]:
     own, file = platform[voice_samples].c, files(platform)
     reads = own.file_url, own.file_size_bytes
-    sized = platform.share(sa.func.count(file.c.bytes), sa.func.count())
+    sized = share(sa.func.count(file.c.bytes), sa.func.count())
     told: list[Expression] = [
         sa.literal(SAMPLES).label("use"),
         platform.known(sa.func.count(), own.file_url).label("files"),

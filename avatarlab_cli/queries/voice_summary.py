@@ -34,7 +34,7 @@ def _clones(platform: Platform, span: Span, before: datetime) -> sa.Select[Any]:
         platform.count(own.id, own.status == TRAINING).label("clones_in_training"),
         platform.count(own.id, is_stuck(platform, before)).label("clones_stuck"),
         platform.known(lone, sample.voice_clone_id, sample.file_url).label("clones_without_samples"),
-        platform.count(own.id, own.created_at >= span.since, own.created_at < span.until).label("new_clones"),
+        platform.count(own.id, own.created_at >= span.since, own.created_at < span.until).label("clones_30d"),
     ).select_from(joined)
 
 
@@ -52,7 +52,7 @@ def _samples(platform: Platform, span: Span) -> sa.Select[Any]:
         platform.known(count().filter(sa.not_(file.c.is_used)), own.file_url, own.voice_clone_id).label(
             "samples_without_clone"
         ),
-        platform.known(count().filter(is_new), own.file_url, own.created_at).label("new_samples"),
+        platform.known(count().filter(is_new), own.file_url, own.created_at).label("samples_30d"),
     )
 
 
@@ -77,10 +77,10 @@ def _speech(platform: Platform, span: Span, card: RateCard) -> sa.Select[Any]:
     return sa.select(
         summed("tts_generations", recent=False).label("generations"),
         summed("tts_characters", own.text, recent=False).label("characters"),
-        summed("tts_generations", own.created_at).label("recent_generations"),
-        summed("tts_characters", own.created_at, own.text).label("recent_characters"),
-        platform.known(cost, own.created_at, own.text).label("recent_cost"),
-        summed("unpriced", own.created_at, own.text).label("recent_unpriced"),
+        summed("tts_generations", own.created_at).label("generations_30d"),
+        summed("tts_characters", own.created_at, own.text).label("characters_30d"),
+        platform.known(cost, own.created_at, own.text).label("cost_30d"),
+        summed("unpriced", own.created_at, own.text).label("unpriced_30d"),
     )
 
 
@@ -90,16 +90,16 @@ _COLUMNS = (
     Column("clones_in_training", Kind.INTEGER, "that are in training"),
     Column("clones_stuck", Kind.INTEGER, "that have been for too long"),
     Column("clones_without_samples", Kind.INTEGER, "without a recording"),
-    Column("new_clones", Kind.INTEGER, "made in the time"),
+    Column("clones_30d", Kind.INTEGER, "made in the last 30 days"),
     Column("samples", Kind.INTEGER, "recordings, each file once"),
     Column("sample_bytes", Kind.BYTES, "those of known size together"),
     Column("unsized_samples", Kind.INTEGER, "recordings of unknown size"),
     Column("samples_without_clone", Kind.INTEGER, "no clone was made from"),
-    Column("new_samples", Kind.INTEGER, "uploaded in the time"),
+    Column("samples_30d", Kind.INTEGER, "uploaded in the last 30 days"),
     Column("generations", Kind.INTEGER, "texts spoken, of those there are"),
     Column("characters", Kind.INTEGER, "their length"),
-    Column("recent_generations", Kind.INTEGER, "texts spoken in the time"),
-    Column("recent_characters", Kind.INTEGER, "their length"),
-    Column("recent_cost", Kind.COST, "their estimated spend"),
-    Column("recent_unpriced", Kind.INTEGER, "characters of them without a rate"),
+    Column("generations_30d", Kind.INTEGER, "texts spoken in the last 30 days"),
+    Column("characters_30d", Kind.INTEGER, "their length"),
+    Column("cost_30d", Kind.COST, "their estimated spend"),
+    Column("unpriced_30d", Kind.INTEGER, "characters of them without a rate"),
 )

@@ -184,8 +184,8 @@ def test_summary(known: str) -> None:
     (page,) = rows_of(voice(known, "summary", "--json"))
     names = ("clones", "clones_stuck", "clones_without_samples", "samples", "samples_without_clone")
     assert [page[name] for name in names] == [2, 1, 1, 3, 1]
-    assert [page[name] for name in ("generations", "recent_generations", "characters")] == [4, 3, 116]
-    assert (page["recent_cost"], page["recent_unpriced"]) == ("0.02530", 0)
+    assert [page[name] for name in ("generations", "generations_30d", "characters")] == [4, 3, 116]
+    assert (page["cost_30d"], page["unpriced_30d"]) == ("0.02530", 0)
 
 
 @pytest.mark.parametrize(

@@ -319,10 +319,10 @@ def _of_kind(rows: Sequence[Row], name: str, succeeded: str) -> Row:
     bad = sum(row["status"] == "failed" for row in recent)
     return {
         f"{name}s": len(rows),
-        f"recent_{name}s": len(recent),
-        f"recent_{name}s_succeeded": good,
-        f"recent_{name}s_failed": bad,
-        f"recent_{name}_success_rate": ratio(good, bad),
+        f"{name}s_30d": len(recent),
+        f"{name}s_succeeded_30d": good,
+        f"{name}s_failed_30d": bad,
+        f"{name}_success_rate_30d": ratio(good, bad),
     }
 
 
@@ -330,9 +330,9 @@ def _tuned(tables: Tables, card: Sequence[Rate]) -> Row:
     found = [job for job in in_time(tables["avatar_fine_tune_jobs"], "finished_at") if job["trained_tokens"]]
     costs = [charged(job, card) for job in found]
     return {
-        "trained_tokens": sum(job["trained_tokens"] for job in found),
-        "fine_tuning_cost": decimal(total(cost for cost, _ in costs)) if found else 0,
-        "fine_tuning_unpriced": sum(unpriced or 0 for _, unpriced in costs),
+        "trained_tokens_30d": sum(job["trained_tokens"] for job in found),
+        "fine_tuning_cost_30d": decimal(total(cost for cost, _ in costs)) if found else 0,
+        "fine_tuning_unpriced_30d": sum(unpriced or 0 for _, unpriced in costs),
     }
 
 
@@ -350,10 +350,10 @@ def _answered(tables: Tables, card: Sequence[Rate]) -> Row:
             if price is not None and quantity:
                 costs.append(Fraction(price) * quantity / UNIT_SIZE[unit])
     return {
-        "input_tokens": tokens[INPUT],
-        "output_tokens": tokens[OUTPUT],
-        "inference_cost": decimal(total(costs)) if sum(tokens.values()) else 0,
-        "inference_unpriced": unpriced,
+        "input_tokens_30d": tokens[INPUT],
+        "output_tokens_30d": tokens[OUTPUT],
+        "inference_cost_30d": decimal(total(costs)) if sum(tokens.values()) else 0,
+        "inference_unpriced_30d": unpriced,
     }
 
 
@@ -368,7 +368,7 @@ def summary(tables: Tables, card: Sequence[Rate]) -> Iterator[Row]:
         **_tuned(tables, card),
         **_answered(tables, card),
         "stale": len(list(stale(tables))),
-        "recent_errors": sum(row["log_type"] == "error" for row in logged),
+        "errors_30d": sum(row["log_type"] == "error" for row in logged),
         "files": len(own),
         "file_bytes": sum(row["file_size"] for row in own if row["id"] in firsts),
         "files_failed": sum(row["processing_status"] == "failed" for row in own),
