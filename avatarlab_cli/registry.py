@@ -19,7 +19,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "voice": ("commands.voice", "Voices: clones, recordings, speech and what it costs."),
     "training": (
         "commands.training",
-        "Training: sessions, fine-tuning, errors, files, examples, prompts.",
+        "Training: sessions, fine-tuning, errors, files, prompts.",
     ),
     "cost": ("commands.cost", "What usage costs, what that is made of, what it will come to."),
     "conversation": (
@@ -35,7 +35,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "stats": ("commands.stats", "The platform's figures, day by day."),
     "system": (
         "commands.system",
-        "The database and the jobs: whether they are well, what was logged, what is pruned.",
+        "Whether jobs and database are well, logs, and what is pruned.",
     ),
     "job": ("commands.job", "Run the aggregation jobs and look at their runs."),
     "db": ("commands.db", "The database: tables, migrations, the local PostgreSQL."),

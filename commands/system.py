@@ -19,7 +19,7 @@ app = App()
 
 @app.callback()
 def system() -> None:
-    """The database and the jobs: whether they are well, what was logged, what is pruned."""
+    """Whether jobs and database are well, logs, and what is pruned."""
 
 
 @app.report()

@@ -21,7 +21,7 @@ Status = Annotated[str | None, typer.Option("--status", metavar="NAME", help="On
 
 @app.callback()
 def training() -> None:
-    """Training: sessions, fine-tuning, errors, files, examples, prompts.
+    """Training: sessions, fine-tuning, errors, files, prompts.
 
     A session prepares an avatar's data; a job fine-tunes a model at OpenAI. A job's status is what OpenAI said when a user
     last looked. Users pay OpenAI with their own keys: spend is an estimate by the rate card.

@@ -146,7 +146,7 @@ def share(part: Expression, whole: Expression) -> Expression:
 def average(of: Expression) -> Expression:
     """Return the average to three digits."""
     # As decimals: halves of binary numbers are rounded either way.
-    return sa.func.trim_scale(sa.func.round(sa.func.avg(sa.cast(of, sa.Numeric)), 3))
+    return sa.func.round(sa.func.avg(sa.cast(of, sa.Numeric)), 3)
 
 
 def unknown(expression: Expression) -> Expression:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,10 +10,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from avatarlab_cli.database import Database
 from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.queries import training_summary
+from avatarlab_cli.timeframe import Span
 from tests.cli.conftest import ADA, EMAILS, EVE
 from tests.cli.invoking import Outcome, invoke
 from tests.conftest import DEMO_END, created_database
+from tests.database.comparing import shipped
 
 PIXEL = UUID(int=0xA7 << 120)
 DONE, BROKEN, WAITING = (UUID(int=number << 120) for number in (0xD1, 0xD2, 0xD3))
@@ -306,8 +310,11 @@ def test_a_month_costs_what_the_stored_one_does(demo: str) -> None:
     """Where the same card applies, a month's fine-tuning and answers cost what `cost report` says."""
     reported = invoke(demo, "cost", "report", "--month", "2025-05", "--json")
     stored = {row["kind"]: Decimal(row["cost"] or 0) for row in rows_of(reported)}
-    (page,) = rows_of(training(demo, "summary", "--since", "2025-05-01", "--until", "2025-06-01", "--json"))
-    assert Decimal(page["fine_tuning_cost"]) == stored["fine_tuning"] > 0
+    may = Span(datetime(2025, 5, 1, tzinfo=UTC), datetime(2025, 6, 1, tzinfo=UTC))
+    with Database(demo).read() as connection:
+        report = training_summary.summary(connection, may, DEMO_END, shipped())
+        page = connection.execute(report.select).mappings().one()
+    assert page["fine_tuning_cost_30d"] == stored["fine_tuning"] > 0
     # What is stored is rounded to the millionth, user by user.
-    assert abs(Decimal(page["inference_cost"]) - stored["inference"]) < Decimal("0.000040")
+    assert abs(page["inference_cost_30d"] - stored["inference"]) < Decimal("0.000040")
     assert stored["inference"] > 0

@@ -196,7 +196,7 @@ def test_summary(known: str) -> None:
         (("samples", "--by", "day", "--list"), "a list is not divided"),
         (("clones", "--stuck-after", "soon"), "'soon' is not a time"),
         (("clones", "--stuck-after", "2030-01-01"), "lies ahead"),
-        (("summary", "--since", "2025-06-01", "--until", "2025-05-01"), "nothing lies between"),
+        (("tts", "--since", "2025-06-01", "--until", "2025-05-01"), "nothing lies between"),
     ],
 )
 def test_what_cannot_be_understood(known: str, arguments: tuple[str, ...], said: str) -> None:
