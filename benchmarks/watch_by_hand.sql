@@ -136,6 +136,8 @@ SELECT * FROM (
     SELECT count(*) AS searches, count(*) FILTER (WHERE created_at >= '2026-06-01Z') AS searches_30d,
            count(*) FILTER (WHERE created_at >= '2026-06-01Z' AND chunks_found = 0) AS without_result_30d,
            round(avg(chunks_found) FILTER (WHERE created_at >= '2026-06-01Z'), 3) AS average_results_30d,
+           round(avg(top_similarity_score::numeric) FILTER (WHERE created_at >= '2026-06-01Z' AND top_similarity_score > 0), 3)
+               AS average_similarity_30d,
            max(created_at) AS last_search
     FROM rag_search_logs
 ) AS searched, (

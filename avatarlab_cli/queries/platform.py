@@ -143,10 +143,11 @@ def share(part: Expression, whole: Expression) -> Expression:
     return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(whole, 0), 6)
 
 
-def average(of: Expression) -> Expression:
-    """Return the average to three digits."""
-    # As decimals: halves of binary numbers are rounded either way.
-    return sa.func.round(sa.func.avg(sa.cast(of, sa.Numeric)), 3)
+def average(of: Expression, *conditions: Expression) -> Expression:
+    """Return the average to three digits, of the rows that fulfil the conditions."""
+    # Halves of binary numbers are rounded either way, so those are averaged as decimals.
+    mean = sa.func.avg(sa.cast(of, sa.Numeric) if isinstance(of.type, sa.Float) else of)
+    return sa.func.round(mean.filter(*conditions) if conditions else mean, 3)
 
 
 def unknown(expression: Expression) -> Expression:

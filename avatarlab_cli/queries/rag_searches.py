@@ -57,15 +57,13 @@ def summary(connection: sa.Connection, span: Span) -> Report:
 def _search_totals(platform: Platform, span: Span) -> sa.Subquery:
     own = platform[rag_search_logs]
     recent, found, score = within(own.c.created_at, span), own.c.chunks_found, own.c.top_similarity_score
-    of_recent = sa.case((recent, found))
-    similar = sa.case((sa.and_(recent, score > 0), score))
     return sa.select(
         platform.count(own.c.id).label("searches"),
         platform.count(own.c.id, recent).label("searches_30d"),
         platform.count(own.c.id, recent, found == 0).label("without_result_30d"),
         platform.count(found, recent).label("counted_30d"),
-        platform.known(average(of_recent)).label("average_results_30d"),
-        platform.known(average(similar)).label("average_similarity_30d"),
+        platform.known(average(found, recent)).label("average_results_30d"),
+        platform.known(average(score, recent, score > 0)).label("average_similarity_30d"),
         platform.known(sa.func.max(own.c.created_at)).label("last_search"),
     ).subquery("searched")
 
@@ -115,7 +113,7 @@ def searches(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
         },
         {
             "average_results": average(found),
-            "similarity": average(sa.case((score > 0, score))),
+            "similarity": average(score, score > 0),
         },
     )
     figures = divided(platform, counted, periods=(span, by) if by in CALENDAR else None)
