@@ -107,8 +107,11 @@ class Platform:
 
     def report(self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report, whose notes begin with what is missing of what it reads."""
-        notes = (*self.notes(select), *more.pop("notes", ()))
-        return Report(select, columns, notes=notes, **more)
+        missed = self.notes(select)
+        if missed:
+            # That nothing is wrong cannot be told by who did not see all.
+            more["empty"] = "Nothing was found in what could be looked at."
+        return Report(select, columns, notes=(*missed, *more.pop("notes", ())), **more)
 
     def page(self, parts: Sequence[sa.Select[Any]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report of one row with the figures of several selects, each of which sums up all of its rows."""
