@@ -138,6 +138,7 @@ def test_summary(known: str) -> None:
         (("searches", "--by", "week"), "by: day, avatar, user"),
         (("files", "--by", "day"), "by: user, avatar, status, error"),
         (("files", "--older-than", "long"), "'long' is not a time"),
+        (("files", "--older-than", "2030-01-01"), "lies ahead"),
         (("slow", "--since", "2025-06-02", "--until", "2025-06-01"), "nothing lies between"),
         (("chunks", "--by", "file"), "No such option"),
     ],
