@@ -22,9 +22,7 @@ RUN = Naming(
     hint="`avatarlab training jobs --fields id,kind,created_at` shows the sessions, each with its UUID",
 )
 LONGEST = 300
-SEEN_TWICE = (
-    "one failure may stand under several sources: in a session's log, on the session, and on its job at OpenAI"
-)
+SEEN_TWICE = "one failure may stand under several sources: in a session's log, on the session, and on its job at OpenAI"
 # No word such as file-settings: an id has a digit, and nothing of a word before it.
 _ID = r"\m(ftjob|file|org|req|run)[-_](?=[a-z]*[0-9])[0-9a-z]{6,}"
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"

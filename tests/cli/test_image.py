@@ -37,7 +37,7 @@ def test_videos(shelf: str) -> None:
         "other": 0,
         "finished": 1,
         "success_rate": "1.000000",
-        "average_seconds": "90.0000000000000000",
+        "average_seconds": "90.000",
     }
 
 
