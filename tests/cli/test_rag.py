@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from avatarlab_cli.database import Database
 from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.queries import rag_files
 from tests.cli.conftest import ADA, ADELE, EMAILS
 from tests.cli.invoking import invoke
 from tests.conftest import DEMO_END, created_database
@@ -102,6 +104,13 @@ def test_chunks_with_problems(known: str) -> None:
     ]
     every = json.loads(invoke(known, "rag", "chunks", "--json").out)
     assert [row["problems"] for row in every if row["file"] == "good.pdf"] == [None]
+
+
+def test_only_the_wanted_chunks_are_read(known: str) -> None:
+    """Whose files are asked for is asked before their chunks are counted: of all there are too many."""
+    with Database(known).read() as connection:
+        statement = str(rag_files.chunks(connection, user_id=ADA).select)
+    assert "document_chunks.knowledge_file_id IN (SELECT" in statement
 
 
 def test_files(known: str) -> None:
