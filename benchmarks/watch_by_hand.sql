@@ -10,14 +10,13 @@ SELECT * FROM (
     FROM platform_api_keys
 ) AS keys, (
     SELECT count(*) AS logged_requests, count(*) FILTER (WHERE created_at IS NULL) AS undated_requests,
-           min(created_at) AS first_request, max(created_at) AS last_request,
-           count(*) FILTER (WHERE created_at >= '2026-06-01Z') AS requests_30d,
-           count(DISTINCT api_key_id) FILTER (WHERE created_at >= '2026-06-01Z') AS keys_used_30d,
-           count(DISTINCT user_id) FILTER (WHERE created_at >= '2026-06-01Z') AS users_30d,
-           count(DISTINCT endpoint) FILTER (WHERE created_at >= '2026-06-01Z') AS endpoints_30d,
-           avg(request_duration_ms) FILTER (WHERE created_at >= '2026-06-01Z') AS average_ms_30d
+           min(created_at) AS first_request, max(created_at) AS last_request
     FROM api_request_logs
-) AS log;
+) AS log, (
+    SELECT count(*) AS requests_30d, count(DISTINCT api_key_id) AS keys_used_30d, count(DISTINCT user_id) AS users_30d,
+           count(DISTINCT endpoint) AS endpoints_30d, avg(request_duration_ms) AS average_ms_30d
+    FROM api_request_logs WHERE created_at >= '2026-06-01Z'
+) AS recent;
 
 -- avatarlab api keys --since 2025-07-01
 SELECT u.email, coalesce(k.api_key_prefix, '(no key)') AS prefix, coalesce(l.requests, 0) AS requests,

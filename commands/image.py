@@ -86,22 +86,19 @@ def videos(
 @app.report()
 def stuck(
     context: typer.Context,
-    hours: Annotated[
-        int, typer.Option("--hours", metavar="N", min=1, max=87600, help="In the making for so many.")
-    ] = 24,
+    older_than: options.OlderThan = "24h",
 ) -> None:
     """List the videos that have been in the making for too long; exit code 3 where there is any.
 
     \b
     Examples:
       avatarlab image stuck
-      avatarlab image stuck --hours 2 --csv
+      avatarlab image stuck --older-than 2h --csv
     """
     from avatarlab_cli.queries import videos as queries
     from avatarlab_cli.show import show_findings
 
-    now = current(context).clock()
-    before = parse_moment(f"{hours}h", now)
+    now, before = current(context).clock(), options.past(context, "--older-than", older_than)
     show_findings(context, lambda connection: queries.stuck(connection, now, before))
 
 

@@ -14,7 +14,7 @@ def overview(context: typer.Context) -> None:
 
     That is what is over a limit, stale, failing, waiting for an admin, or unusual. Each line names the command that shows more. Yesterday's figures are those the jobs stored, beside the average of
     the seven days before; what failed was begun yesterday, stuck is what has been in progress for more than a day.
-    What is not known is n/a, and its state unknown.
+    What is not known is n/a, and its state unknown: limits and costs are until usage was computed today.
 
     \b
     Examples:

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from avatarlab_cli.cli import App, current
-from avatarlab_cli.timeframe import parse_moment
+from avatarlab_cli.cli import App
 from commands import options
 
 app = App()
@@ -101,10 +100,7 @@ def chunks(
 def files(
     context: typer.Context,
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="user, avatar, status or error.")] = "user",
-    older_than: Annotated[
-        str,
-        typer.Option("--older-than", metavar="AGE", help="Pending for longer is stuck; 24h by default."),
-    ] = "24h",
+    older_than: options.OlderThan = "24h",
     user: options.OfUser = None,
 ) -> None:
     """Count knowledge files by how far they are processed, with their bytes; errors and stuck ones come first.
@@ -121,7 +117,7 @@ def files(
     from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
-    before = parse_moment(older_than, current(context).clock())
+    before = options.past(context, "--older-than", older_than)
     show(
         context,
         lambda connection: rag_files.files(connection, by, before, chosen(connection, USER, user)),

@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from avatarlab_cli.report import Report
 
 app = App()
-StuckAfter = Annotated[
-    str,
-    typer.Option(
-        "--stuck-after", metavar="AGE", help="In training for longer is stuck: 24h, 7d, or ISO 8601."
-    ),
-]
 
 
 @app.callback()
@@ -33,7 +27,7 @@ def voice() -> None:
 @app.report()
 def summary(
     context: typer.Context,
-    stuck_after: StuckAfter = "24h",
+    older_than: options.OlderThan = "24h",
 ) -> None:
     """Show the voices at a glance: clones, recordings and speech there are, and those of the last 30 days.
 
@@ -46,7 +40,7 @@ def summary(
     from avatarlab_cli.show import show
 
     span, card = options.span(context, None, None), options.rate_card(context)
-    before = options.past(context, "--stuck-after", stuck_after)
+    before = options.past(context, "--older-than", older_than)
     show(context, lambda connection: voice_summary.summary(connection, span, before, card))
 
 
@@ -59,7 +53,7 @@ def clones(
         str | None, typer.Option("--status", metavar="NAME", help="List those of this status.")
     ] = None,
     user: options.OfUser = None,
-    stuck_after: StuckAfter = "24h",
+    older_than: options.OlderThan = "24h",
 ) -> None:
     """Count the cloned voices by status, with their age and recordings; or list each.
 
@@ -69,14 +63,14 @@ def clones(
     \b
     Examples:
       avatarlab voice clones
-      avatarlab voice clones --stuck --stuck-after 7d
+      avatarlab voice clones --stuck --older-than 7d
       avatarlab voice clones --list --user ada@example.com --sort samples
     """
     from avatarlab_cli.queries import voice_clones
     from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
-    before = options.past(context, "--stuck-after", stuck_after)
+    before = options.past(context, "--older-than", older_than)
     if not (each or stuck or status is not None or user is not None):
         show(context, lambda connection: voice_clones.by_status(connection, before))
         return

@@ -1,12 +1,12 @@
 """The requests to the public API: how many, by endpoint and by user; only those that succeeded are logged."""
 
-from collections.abc import Mapping
+from datetime import UTC, datetime, time
 from typing import Any
 
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.keys import status_of
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.platform import Expression, Platform, within
 from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
@@ -14,20 +14,21 @@ from avatarlab_cli.schema.supabase import users as accounts
 from avatarlab_cli.timeframe import Span
 
 ONLY_SUCCESSES = "only requests that succeeded are logged: there is no error rate to tell"
+_STATUSES = ("active", "expired", "inactive", "revoked")
 
 
 def summary(connection: sa.Connection, span: Span) -> Report:
-    """Report the keys there are and the requests of the time, from one look at either table."""
+    """Report the keys there are, the log, and the requests of the time."""
     platform = Platform(connection)
-    of_keys, of_log = _of_keys(platform).subquery("of_keys"), _of_log(platform, span).subquery("of_log")
-    return platform.report(
-        sa.select(of_keys, of_log).select_from(of_keys.join(of_log, sa.true())),
+    return platform.page(
+        (_of_keys(platform), _of_log(platform), _of_recent(platform, span)),
         (
             Column("keys", Kind.INTEGER, "keys there are"),
             Column("keys_active", Kind.INTEGER, "that work"),
             Column("keys_expired", Kind.INTEGER, "active past their end"),
             Column("keys_inactive", Kind.INTEGER, "switched off"),
             Column("keys_revoked", Kind.INTEGER, "revoked"),
+            Column("keys_other", Kind.INTEGER, "of another status, or none"),
             Column("keys_never_used", Kind.INTEGER, "without any use"),
             Column("key_owners", Kind.INTEGER, "users who have a key"),
             Column("counted_requests", Kind.INTEGER, "requests ever, as the keys count them"),
@@ -36,13 +37,16 @@ def summary(connection: sa.Connection, span: Span) -> Report:
             Column("first_request", Kind.TIME, "the earliest in the log", null="-"),
             Column("last_request", Kind.TIME, "the latest", null="-"),
             Column("requests_30d", Kind.INTEGER, "in the last 30 days"),
-            Column("requests_per_day_30d", Kind.DECIMAL, "of these, on an average day"),
+            Column(
+                "requests_per_day_30d",
+                Kind.DECIMAL,
+                "on an average one of the whole days among them, today left out",
+            ),
             Column("keys_used_30d", Kind.INTEGER, "keys used in the last 30 days"),
             Column("users_30d", Kind.INTEGER, "users whose requests these were, where the log names them"),
             Column("endpoints_30d", Kind.INTEGER, "endpoints called"),
             Column("average_ms_30d", Kind.DECIMAL, "how long one took, where that is recorded"),
         ),
-        single=True,
         notes=(ONLY_SUCCESSES,),
     )
 
@@ -51,73 +55,61 @@ def _of_keys(platform: Platform) -> sa.Select[Any]:
     keys = platform[platform_api_keys]
     status = status_of(keys)
     uses = sa.func.coalesce(keys.c.request_count, 0)
-    by_status = {
-        f"keys_{name}": platform.count(keys.c.id, status == name)
-        for name in ("active", "expired", "inactive", "revoked")
-    }
+    by_status = {f"keys_{name}": platform.count(keys.c.id, status == name) for name in _STATUSES}
+    is_other = sa.func.coalesce(status, "").not_in(_STATUSES)
     figures = {
         "keys": platform.count(keys.c.id),
         **by_status,
+        "keys_other": platform.count(keys.c.id, is_other),
         "keys_never_used": platform.count(keys.c.id, keys.c.last_used_at.is_(None), uses == 0),
         "key_owners": platform.count(keys.c.user_id.distinct()),
         "counted_requests": platform.known(sa.func.coalesce(sa.func.sum(uses), 0)),
     }
-    return _one_row(figures, keys)
+    return sa.select(*(figure.label(name) for name, figure in figures.items()))
 
 
-def _of_log(platform: Platform, span: Span) -> sa.Select[Any]:
-    """Return the figures of the log: one look at it, by what its rows name, then of these few what is different."""
+def _of_log(platform: Platform) -> sa.Select[Any]:
     log = platform[api_request_logs]
-    at, took = log.c.created_at, log.c.request_duration_ms
-    is_recent = sa.and_(at >= span.since, at < span.until)
-    each = (
-        sa.select(
-            *(names := (log.c.api_key_id, log.c.user_id, log.c.endpoint)),
-            sa.func.count().label("rows"),
-            sa.func.count().filter(at.is_(None)).label("undated"),
-            sa.func.count().filter(is_recent).label("recent"),
-            sa.func.min(at).label("first"),
-            sa.func.max(at).label("last"),
-            sa.func.sum(took).filter(is_recent).label("took"),
-            sa.func.count(took).filter(is_recent).label("timed"),
-        )
-        .group_by(*names)
-        .subquery("each")
-    )
-    used = each.c.recent > 0
-    requests = platform.known(_total(each.c.recent), at)
-    took_each = sa.cast(sa.func.sum(each.c.took), sa.Numeric) / sa.func.nullif(sa.func.sum(each.c.timed), 0)
-    figures: dict[str, Expression] = {
-        "logged_requests": platform.known(_total(each.c.rows), log.c.id),
-        "undated_requests": platform.known(_total(each.c.undated), at),
-        "first_request": platform.known(sa.func.min(each.c.first), at),
-        "last_request": platform.known(sa.func.max(each.c.last), at),
-        "requests_30d": requests,
-        "requests_per_day_30d": sa.func.round(sa.cast(requests, sa.Numeric) / _days(span), 2),
-        **{
-            f"{figure}_30d": platform.known(
-                sa.func.count(each.c[column.name].distinct()).filter(used), at, column
-            )
-            for figure, column in zip(("keys_used", "users", "endpoints"), names, strict=True)
-        },
-        "average_ms_30d": platform.known(took_each, at, took),
+    at = log.c.created_at
+    return sa.select(
+        platform.known(sa.func.count(), log.c.id).label("logged_requests"),
+        platform.known(sa.func.count().filter(at.is_(None))).label("undated_requests"),
+        platform.known(sa.func.min(at)).label("first_request"),
+        platform.known(sa.func.max(at)).label("last_request"),
+    ).select_from(log)
+
+
+def _of_recent(platform: Platform, span: Span) -> sa.Select[Any]:
+    """Select the figures of the time, which a look at all of the log would have to sort."""
+    log = platform[api_request_logs]
+    named, days = _named(log, span), (_midnight(span) - span.since).days
+    different = {"keys_used": named.c.api_key_id, "users": named.c.user_id, "endpoints": named.c.endpoint}
+    per_day = sa.func.round(sa.cast(_total(named.c.before_today), sa.Numeric) / days, 2)
+    figures = {
+        "requests": _total(named.c.requests),
+        "requests_per_day": per_day,
+        **{name: sa.func.count(column.distinct()) for name, column in different.items()},
+        "average_ms": _average(named),
     }
-    return _one_row(figures, each)
+    return sa.select(
+        *(platform.known(figure, log.c.created_at).label(f"{name}_30d") for name, figure in figures.items())
+    )
+
+
+def _midnight(span: Span) -> datetime:
+    """Return when the last day began of which the time has but a part, or none."""
+    return datetime.combine(span.until, time(), UTC)
+
+
+def _average(named: sa.FromClause) -> Expression:
+    """Return how long a request took on average, to three digits as every average."""
+    timed = sa.func.nullif(sa.func.sum(named.c.timed), 0)
+    return sa.func.round(sa.cast(sa.func.sum(named.c.took), sa.Numeric) / timed, 3)
 
 
 def _total(counts: Expression) -> Expression:
     """Return the sum of counts, 0 where there is none."""
     return sa.cast(sa.func.coalesce(sa.func.sum(counts), 0), sa.BigInteger)
-
-
-def _one_row(figures: Mapping[str, Expression], source: sa.FromClause) -> sa.Select[Any]:
-    """Return one row of figures, also where none of them can be known and so none is an aggregate."""
-    columns = (figure.label(name) for name, figure in figures.items())
-    return sa.select(*columns).select_from(source).having(sa.literal_column("true"))
-
-
-def _days(span: Span) -> int:
-    return (span.days.end - span.days.first).days
 
 
 def endpoints(connection: sa.Connection, span: Span) -> Report:
@@ -126,7 +118,6 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
     log = platform[api_request_logs]
     named = _named(log, span)
     requests = _total(named.c.requests)
-    took = sa.cast(sa.func.sum(named.c.took), sa.Numeric) / sa.func.nullif(sa.func.sum(named.c.timed), 0)
     return platform.report(
         sa.select(
             named.c.endpoint,
@@ -135,7 +126,7 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
             _share(requests).label("share"),
             platform.known(sa.func.count(named.c.user_id.distinct()), log.c.user_id).label("users"),
             platform.known(sa.func.count(named.c.api_key_id.distinct()), log.c.api_key_id).label("keys"),
-            platform.known(took, log.c.request_duration_ms).label("average_ms"),
+            platform.known(_average(named)).label("average_ms"),
             sa.func.max(named.c.last).label("last_request"),
         ).group_by(named.c.endpoint, named.c.method),
         (
@@ -209,11 +200,12 @@ def _named(log: sa.FromClause, span: Span) -> sa.Subquery:
         sa.select(
             *names,
             sa.func.count().label("requests"),
+            sa.func.count().filter(log.c.created_at < _midnight(span)).label("before_today"),
             sa.func.max(log.c.created_at).label("last"),
             sa.func.sum(log.c.request_duration_ms).label("took"),
             sa.func.count(log.c.request_duration_ms).label("timed"),
         )
-        .where(log.c.created_at >= span.since, log.c.created_at < span.until)
+        .where(within(log.c.created_at, span))
         .group_by(*names)
         .subquery("named")
     )

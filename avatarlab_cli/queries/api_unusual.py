@@ -91,11 +91,26 @@ def unusual(connection: sa.Connection, day: date, bounds: Bounds) -> Report:
     `at_least` requests.
     """
     platform = Platform(connection)
+    select = found(platform, day, bounds)
+    # Who sees nothing unusual because a column is missing has seen nothing.
+    blind = platform.notes(select)
+    return platform.report(
+        select,
+        _COLUMNS,
+        sort="-score,email,prefix",
+        notes=_too_new(connection, platform[api_request_logs], platform[platform_api_keys], day, bounds),
+        unjudged=blind,
+        empty="No key is far outside its own history" + (" that could be judged." if blind else "."),
+    )
+
+
+def found(platform: Platform, day: date, bounds: Bounds) -> sa.Select[Any]:
+    """Select the keys that `unusual` reports."""
     log, keys, owner = platform[api_request_logs], platform[platform_api_keys], platform[users]
     first = day - timedelta(days=bounds.days)
     made = sa.select(keys.c.id.label("key_id"), _day(keys.c.created_at).label("made")).cte("keys_made")
     rows = _judged(day, first, bounds)
-    select = (
+    return (
         sa.select(
             rows.c.day,
             rows.c.key_id.label("id"),
@@ -110,16 +125,6 @@ def unusual(connection: sa.Connection, day: date, bounds: Bounds) -> Report:
             rows.outerjoin(keys, keys.c.id == rows.c.key_id).outerjoin(owner, owner.c.id == keys.c.user_id)
         )
         .add_cte(_key_days(log, first, day), made)
-    )
-    # Who sees nothing unusual because a column is missing has seen nothing.
-    blind = platform.notes(select)
-    return platform.report(
-        select,
-        _COLUMNS,
-        sort="-score,email,prefix",
-        notes=_too_new(connection, log, keys, day, bounds),
-        unjudged=blind,
-        empty="No key is far outside its own history" + (" that could be judged." if blind else "."),
     )
 
 

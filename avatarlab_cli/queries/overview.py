@@ -1,7 +1,7 @@
 """The page an admin opens in the morning: yesterday beside the week before, and what is not as it should be."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,19 +49,18 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     platform = Platform(connection)
     today = datetime.combine(now.astimezone(UTC), time(), UTC)
     times = Times(now, today - timedelta(days=8), today - timedelta(days=1), today)
-    unusual = api_unusual.unusual(connection, times.yesterday.date(), api_unusual.Bounds())
-    keys = _rows(unusual) if not unusual.unjudged else sa.null()
+    unusual = api_unusual.found(platform, times.yesterday.date(), api_unusual.Bounds())
+    keys = overview_counts.count_of(platform, unusual.subquery("unusual"))
     lines = [
         *_yesterday(platform, times),
         *overview_counts.lines(platform, times, jobs),
         Line("unusual", "API keys", keys, "avatarlab api unusual"),
-        Line("unusual", "costs", _anomalies(platform, times.yesterday.date()), "avatarlab cost anomalies"),
+        Line("unusual", "costs", _anomalies(platform, times), "avatarlab cost anomalies"),
     ]
     each = sa.union_all(*(_select(position, line) for position, line in enumerate(lines, 1))).subquery(
         "lines"
     )
-    notes = (*unusual.unjudged, *_age_notes(platform, times))
-    return platform.report(_judged(each), COLUMNS, sort="position", notes=notes)
+    return platform.report(_judged(each), COLUMNS, sort="position", notes=_age_notes(platform, times))
 
 
 def _select(position: int, line: Line) -> sa.Select[Any]:
@@ -116,19 +115,17 @@ def _yesterday(platform: Platform, times: Times) -> Iterator[Line]:
         yield Line(YESTERDAY, what, sa.func.trim_scale(value), more, before)
 
 
-def _anomalies(platform: Platform, day: date) -> Expression:
-    """Count what `cost anomalies` finds of the day; not known before a run has computed it."""
+def _anomalies(platform: Platform, times: Times) -> Expression:
+    """Count what `cost anomalies` finds of yesterday; not known before a run has computed all of it."""
+    day = times.yesterday.date()
     needed = (*vars(private).values(), monthly_usage)
     if not all(platform.live.has(qualified(table)) for table in needed if isinstance(table, sa.Table)):
         return sa.null()
-    window = Window(day, day + timedelta(days=1))
+    window = Window(day, times.today.date())
     found = cost_anomalies.anomalies(platform.connection, window, cost_anomalies.Bounds())
-    is_computed = overview_counts.is_computed(platform[private.job_runs], day)
-    return sa.case((is_computed, _rows(found)))
-
-
-def _rows(report: Report) -> Expression:
-    return sa.select(sa.func.count()).select_from(report.select.subquery()).scalar_subquery()
+    is_computed = overview_counts.is_computed(platform[private.job_runs], day, times.today)
+    count = sa.select(sa.func.count()).select_from(found.select.subquery()).scalar_subquery()
+    return sa.case((is_computed, count))
 
 
 def _latest_run(platform: Platform) -> Any:  # noqa: ANN401 (a row)

@@ -1,4 +1,4 @@
-"""What is over, stale, failing or waiting, each as one figure that a short look at one table gives."""
+"""What is over, stale, failing or waiting, each as the one figure that the command it names comes to."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries import avatar_due, moderation, training_stale, videos, voice_clones
+from avatarlab_cli.queries.platform import Expression, Platform, within
 from avatarlab_cli.schema import avatars, commerce, knowledge, media, training, voice
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.private import job_runs
+from avatarlab_cli.timeframe import Span
 
 # A daily run may be a little late.
 RUN_EVERY = timedelta(hours=26)
@@ -44,7 +46,7 @@ class Times:
 
 def lines(platform: Platform, times: Times, jobs: DailyJobs) -> Iterator[Line]:
     """Yield the lines of what is over, stale, failing and waiting."""
-    yield Line("over", "users over a limit", _over(platform, times.now.date()), "avatarlab tier check")
+    yield Line("over", "users over a limit", _over(platform, times.today), "avatarlab tier check")
     yield from _stale(platform, times)
     late = _late_jobs(platform, times.now, jobs)
     yield Line("stale", "jobs that are late", late, "avatarlab system health", severity="bad")
@@ -52,35 +54,40 @@ def lines(platform: Platform, times: Times, jobs: DailyJobs) -> Iterator[Line]:
     yield from _waiting(platform)
 
 
-def is_computed(runs: sa.FromClause, day: date) -> Expression:
-    """Return the condition that a run has computed the usage of a day."""
-    return sa.exists().where(*_successes(runs), runs.c.job == "monthly-usage", runs.c.window_to > day)
+def is_computed(runs: sa.FromClause, day: date, since: datetime) -> Expression:
+    """Return the condition that a run has computed the usage of a day since then."""
+    return sa.exists().where(
+        *_successes(runs),
+        runs.c.job == "monthly-usage",
+        runs.c.started_at >= since,
+        # A run's window may end long after the day it ran on.
+        sa.or_(runs.c.window_from.is_(None), runs.c.window_from <= day),
+        runs.c.window_to > day,
+    )
 
 
-def _over(platform: Platform, today: date) -> Expression:
-    """Count the users over a limit; not known before a run has computed this month."""
+def _over(platform: Platform, today: datetime) -> Expression:
+    """Count the users over a limit; not known before a run has computed this month today."""
     usage, runs = platform[monthly_usage], platform[job_runs]
-    month = today.replace(day=1)
+    month = today.date().replace(day=1)
     count = _count(platform, usage, usage.c.user_id, usage.c.usage_month == month, usage.c.is_over_limit)
-    return sa.case((is_computed(runs, month), count))
+    return sa.case((is_computed(runs, today.date(), today), count))
 
 
 def _stale(platform: Platform, times: Times) -> Iterator[Line]:
     """Yield what has been in progress for longer than it can take."""
     old = times.now - STALE_AFTER
-    runs, jobs = platform[training.avatar_training_data], platform[training.avatar_fine_tune_jobs]
-    is_running = runs.c.status.in_(("pending", "processing"))
-    value = _count(platform, runs, runs.c.id, is_running, runs.c.created_at < old)
-    yield Line("stale", "training runs stuck", value, "avatarlab training stale")
-    is_running = jobs.c.status.in_(("validating_files", "queued", "running"))
-    value = _count(platform, jobs, jobs.c.id, is_running, jobs.c.created_at < old)
-    yield Line("stale", "fine-tunes stuck", value, "avatarlab training stale")
+    value = count_of(platform, training_stale.rows(platform, old))
+    yield Line("stale", "trainings unfinished", value, "avatarlab training stale")
     clones = platform[voice.voice_clones]
-    value = _count(platform, clones, clones.c.id, clones.c.status == "training", clones.c.created_at < old)
+    value = _count(platform, clones, clones.c.id, voice_clones.is_stuck(platform, old))
     yield Line("stale", "voice clones stuck", value, "avatarlab voice clones --stuck")
-    videos = platform[media.generated_videos]
-    value = _count(platform, videos, videos.c.id, videos.c.status == "processing", videos.c.created_at < old)
+    made = platform[media.generated_videos]
+    value = _count(platform, made, made.c.id, videos.is_stuck(made, old))
     yield Line("stale", "videos stuck", value, "avatarlab image stuck")
+    deleted = platform[avatars.avatars]
+    value = _count(platform, deleted, deleted.c.id, avatar_due.is_due(deleted, times.now))
+    yield Line("stale", "deleted avatars overdue", value, "avatarlab avatar due")
     files = platform[knowledge.avatar_knowledge_files]
     is_pending = files.c.processing_status == "pending"
     value = _count(platform, files, files.c.id, is_pending, files.c.uploaded_at < old)
@@ -91,27 +98,36 @@ def _failing(platform: Platform, times: Times) -> Iterator[Line]:
     """Yield what was begun yesterday and failed, beside the average day of the week before."""
     runs = platform[job_runs]
     data, jobs = platform[training.avatar_training_data], platform[training.avatar_fine_tune_jobs]
-    files, videos = platform[knowledge.avatar_knowledge_files], platform[media.generated_videos]
+    uploads = platform[training.avatar_training_files]
+    files, made = platform[knowledge.avatar_knowledge_files], platform[media.generated_videos]
     has_failed = sa.and_(runs.c.status.in_(FAILED_RUNS), sa.not_(runs.c.is_dry_run))
-    for what, table, begun, is_bad, more in (
-        ("runs of jobs", runs, "started_at", has_failed, "avatarlab job history"),
-        ("training runs", data, "created_at", data.c.status == "failed", "avatarlab training errors"),
-        ("fine-tunes", jobs, "created_at", jobs.c.status == "failed", "avatarlab training errors"),
+    begun: tuple[tuple[str, str, *tuple[tuple[sa.FromClause, Expression, Expression], ...]], ...] = (
+        ("runs of jobs", "job history", (runs, runs.c.started_at, has_failed)),
         (
-            "knowledge files",
-            files,
-            "uploaded_at",
-            files.c.processing_status == "error",
-            "avatarlab rag files",
+            "trainings",
+            "training jobs --status failed",
+            *((each, each.c.created_at, each.c.status == "failed") for each in (data, jobs)),
         ),
-        ("videos", videos, "created_at", videos.c.status == "failed", "avatarlab image videos"),
-    ):
-        when = table.c[begun]
+        (
+            "training files",
+            "training files --by day",
+            (uploads, uploads.c.uploaded_at, uploads.c.processing_status == "failed"),
+        ),
+        ("knowledge files", "rag files", (files, files.c.uploaded_at, files.c.processing_status == "error")),
+        ("videos", "image videos", (made, made.c.created_at, made.c.status == "failed")),
+    )
+    spans = Span(times.yesterday, times.today), Span(times.week, times.yesterday)
+    for what, more, *parts in begun:
         value, before = (
-            _count(platform, table, when, is_bad, when >= first, when < end)
-            for first, end in ((times.yesterday, times.today), (times.week, times.yesterday))
+            sum(
+                (_count(platform, table, at, is_bad, within(at, span)) for table, at, is_bad in parts),
+                sa.literal(0),
+            )
+            for span in spans
         )
-        yield Line("failing", f"{what} failed", value, more, before / sa.literal(7, sa.Numeric))
+        yield Line(
+            "failing", f"{what} failed", value, f"avatarlab {more}", before / sa.literal(7, sa.Numeric)
+        )
 
 
 def _waiting(platform: Platform) -> Iterator[Line]:
@@ -121,8 +137,7 @@ def _waiting(platform: Platform) -> Iterator[Line]:
         ("images to moderate", images, "avatarlab image queue"),
         ("avatars to moderate", made, "avatarlab avatar queue"),
     ):
-        is_open = table.c.moderation_status.in_(("pending", "flagged"))
-        yield Line("waiting", what, _count(platform, table, table.c.id, is_open), more)
+        yield Line("waiting", what, _count(platform, table, table.c.id, moderation.waits(table)), more)
     asked = platform[commerce.tier_upgrade_requests]
     value = _count(platform, asked, asked.c.id, asked.c.status == "pending")
     yield Line("waiting", "upgrade requests", value, "avatarlab tier requests list")
@@ -143,9 +158,20 @@ def _successes(runs: sa.FromClause) -> tuple[Expression, ...]:
     return runs.c.status == "succeeded", sa.not_(runs.c.is_dry_run)
 
 
-def _count(platform: Platform, table: sa.FromClause, of: Expression, *conditions: Expression) -> Expression:
+def _count(
+    platform: Platform,
+    table: sa.FromClause,
+    of: Expression,
+    *conditions: Expression,
+    reads: Sequence[sa.ClauseElement] = (),
+) -> Expression:
     """Return how many rows fulfil the conditions, which an index may serve; NULL where that is not known."""
-    counted = platform.known(sa.func.count(of), *conditions)
+    counted = platform.known(sa.func.count(of), *conditions, *reads)
     # One row, also where the figure is no aggregate because it cannot be known.
     one = sa.select(counted).select_from(table).where(*conditions).having(sa.literal_column("true"))
     return one.scalar_subquery()
+
+
+def count_of(platform: Platform, rows: sa.FromClause) -> Expression:
+    """Return how many rows there are; NULL where anything is missing that they are made of."""
+    return _count(platform, rows, sa.literal(1), reads=(rows,))

@@ -1,6 +1,7 @@
 """Knowledge files: how far they are processed, and whether the chunks they were cut into can be found."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -83,7 +84,11 @@ def chunks(
     """List the files with what they were cut into; those with a problem alone where that is wanted."""
     platform = Platform(connection)
     own = platform[avatar_knowledge_files]
-    cut = _cut(platform)
+    mine = [
+        *([] if user_id is None else [own.c.user_id == user_id]),
+        *([] if avatar_id is None else [own.c.avatar_id == avatar_id]),
+    ]
+    cut = _cut(platform, *([sa.select(own.c.id).where(*mine)] if mine else []))
     avatar, owner = platform[avatars], platform[users]
     piece = platform[document_chunks]
     zero = platform.known(sa.literal_column("0", sa.BigInteger), piece.c.id, piece.c.knowledge_file_id)
@@ -101,8 +106,7 @@ def chunks(
     )
     conditions = [
         *([problems != ""] if only_problems else []),
-        *([] if user_id is None else [own.c.user_id == user_id]),
-        *([] if avatar_id is None else [own.c.avatar_id == avatar_id]),
+        *mine,
     ]
     select = sa.select(
         sa.func.coalesce(own.c.id, cut.c.key).label("file_id"),
@@ -122,21 +126,26 @@ def chunks(
     )
 
 
-def _cut(platform: Platform) -> sa.FromClause:
-    """Return what is told of each file's chunks, whose embeddings are looked at only for whether they are there."""
+def _cut(platform: Platform, *of_files: sa.Select[Any]) -> sa.FromClause:
+    """Return what is told of each file's chunks, of all or some files.
+
+    Their embeddings are looked at only for whether they are there.
+    """
     own = platform[document_chunks]
     text = own.c.chunk_text
     size = sa.func.length(text)
+    # All of a text is looked at only where its beginning is blank.
+    is_empty = sa.and_(*(sa.func.btrim(part, _BLANKS) == "" for part in (sa.func.left(text, 64), text)))
     median = sa.cast(sa.func.percentile_cont(0.5).within_group(size), sa.Numeric)
     return divided(
         platform,
         Counted(
             own,
             own.c.knowledge_file_id,
-            (),
+            tuple(own.c.knowledge_file_id.in_(some) for some in of_files),
             {
                 "chunks": sa.func.count(),
-                "empty": sa.func.count().filter(sa.func.btrim(text, _BLANKS) == ""),
+                "empty": sa.func.count().filter(is_empty),
                 "duplicated": sa.func.count(text) - sa.func.count(sa.func.md5(text).distinct()),
                 "without_embedding": sa.func.count().filter(own.c.embedding.is_(None)),
             },

@@ -22,7 +22,9 @@ RUN = Naming(
     hint="`avatarlab training jobs --fields id,kind,created_at` shows the sessions, each with its UUID",
 )
 LONGEST = 300
-_ID = "(ftjob|file|org|req|run)[-_][0-9a-z]{6,}"
+SEEN_TWICE = "one failure may stand under several sources: in a session's log, on the session, and on its job at OpenAI"
+# No word such as file-settings: an id has a digit, and nothing of a word before it.
+_ID = r"\m(ftjob|file|org|req|run)[-_](?=[a-z]*[0-9])[0-9a-z]{6,}"
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
@@ -55,6 +57,7 @@ def errors(connection: sa.Connection, span: Span) -> Report:
             Column("last_seen", Kind.TIME, "in that time"),
         ),
         sort="-occurrences,source,message",
+        notes=(SEEN_TWICE,),
         empty="Nothing went wrong in that time.",
     )
 
@@ -88,7 +91,9 @@ def _of_jobs(platform: Platform) -> sa.Select[Any]:
 
 def _of_sessions(platform: Platform) -> sa.Select[Any]:
     own = platform[avatar_training_data].c
-    return sa.select(sa.literal("session"), own.fine_tune_error, own.user_id, own.updated_at).where(
+    # When it was updated tells nothing: every change of the row moves that.
+    at = sa.func.coalesce(own.completed_at, own.created_at)
+    return sa.select(sa.literal("session"), own.fine_tune_error, own.user_id, at).where(
         own.fine_tune_error != ""
     )
 

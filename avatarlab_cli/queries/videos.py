@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries import grouping
 from avatarlab_cli.queries.dimensions import demand
-from avatarlab_cli.queries.platform import Expression, Platform, share, within
+from avatarlab_cli.queries.platform import Expression, Platform, average, share, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.media import generated_videos
 from avatarlab_cli.schema.supabase import users
@@ -61,7 +61,7 @@ def outcome(connection: sa.Connection, span: Span, by: str) -> Report:
     took = sa.extract("epoch", videos.c.completed_at - videos.c.created_at)
     figures = {
         **outcomes(videos),
-        "average_seconds": sa.func.avg(took).filter(videos.c.status == "completed"),
+        "average_seconds": average(took, videos.c.status == "completed"),
     }
     return platform.report(
         grouping.counted(platform, videos, dimension, figures, within(videos.c.created_at, span)),

@@ -158,4 +158,6 @@ def test_the_summary_is_one_object(known: str) -> None:
     assert (found["keys"], found["keys_never_used"], found["counted_requests"]) == (2, 1, 700)
     assert (found["logged_requests"], found["undated_requests"], found["requests_30d"]) == (602, 1, 601)
     assert (found["users_30d"], found["average_ms_30d"]) == (1, None)
+    # Today is not over yet, and of another status is none.
+    assert (found["requests_per_day_30d"], found["keys_other"]) == ("20.72", 0)
     assert datetime.fromisoformat(found["last_request"]) == datetime(2025, 6, 14, 4, 59, tzinfo=UTC)

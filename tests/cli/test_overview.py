@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,7 +22,11 @@ VERBS = {" ".join(words): command for words, command in commands()}
 @pytest.fixture(scope="module")
 def page(computed: str) -> dict[str, dict[str, Any]]:
     """The page of the demo's last day, by section and what."""
-    found = invoke(computed, "overview", "--json")
+    return _page(computed)
+
+
+def _page(conninfo: str) -> dict[str, dict[str, Any]]:
+    found = invoke(conninfo, "overview", "--json")
     assert found.code == 0, found.err
     return {f"{row['section']} {row['what']}": row for row in json.loads(found.out)}
 
@@ -62,6 +67,94 @@ def test_what_the_jobs_found_is_counted(computed: str, page: dict[str, dict[str,
     assert page["stale jobs that are late"]["value"] == "0"
     costs = invoke(computed, "cost", "anomalies", "-o", "count").out.strip()
     assert page["unusual costs"]["value"] == costs
+
+
+YESTERDAY = ("--since", "2025-06-14", "--until", "2025-06-15")
+COUNTED: dict[str, tuple[str, ...]] = {
+    "stale trainings unfinished": ("training", "stale"),
+    "stale voice clones stuck": ("voice", "clones", "--stuck"),
+    "stale videos stuck": ("image", "stuck"),
+    "stale deleted avatars overdue": ("avatar", "due", "--within", "0h"),
+    "failing trainings failed": ("training", "jobs", "--status", "failed", *YESTERDAY),
+    "waiting images to moderate": ("image", "queue"),
+    "waiting avatars to moderate": ("avatar", "queue"),
+    "waiting upgrade requests": ("tier", "requests", "list"),
+    "unusual API keys": ("api", "unusual", "--day", "2025-06-14"),
+    "unusual costs": ("cost", "anomalies", "--day", "2025-06-14"),
+}
+SUMMED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "stale knowledge files pending": ("stuck", ("rag", "files")),
+    "failing training files failed": ("failed", ("training", "files", "--by", "day")),
+    "failing videos failed": ("failed", ("image", "videos", *YESTERDAY)),
+}
+# Something for every line: what is flagged though approved, tuned without a job, ordered again, or without a time.
+TROUBLES = """
+    UPDATE avatar_training_data SET fine_tune_status = 'running', created_at = '2025-06-01Z'
+    WHERE id = (SELECT min(id::text)::uuid FROM avatar_training_data WHERE status = 'completed');
+    UPDATE avatar_fine_tune_jobs SET status = 'failed', created_at = '2025-06-14 09:00Z'
+    WHERE id = (SELECT min(id::text)::uuid FROM avatar_fine_tune_jobs);
+    UPDATE avatar_training_files SET processing_status = 'failed', uploaded_at = '2025-06-14 09:00Z'
+    WHERE id = (SELECT min(id::text)::uuid FROM avatar_training_files);
+    UPDATE avatar_knowledge_files SET processing_status = 'pending', uploaded_at = '2025-06-01Z'
+    WHERE id = (SELECT min(id::text)::uuid FROM avatar_knowledge_files);
+    UPDATE voice_clones SET status = 'training', created_at = '2025-06-01Z'
+    WHERE id = (SELECT min(id::text)::uuid FROM voice_clones);
+    UPDATE generated_videos SET status = 'failed', created_at = '2025-06-14 09:00Z'
+    WHERE id = (SELECT min(id::text)::uuid FROM generated_videos);
+    UPDATE generated_videos SET status = 'processing', created_at = '2025-06-01Z'
+    WHERE id = (SELECT max(id::text)::uuid FROM generated_videos);
+    UPDATE generated_images SET is_flagged = true, moderation_status = 'approved'
+    WHERE id = (SELECT min(id::text)::uuid FROM generated_images WHERE moderation_status = 'approved');
+    UPDATE avatars SET is_flagged = true, moderation_status = 'rejected'
+    WHERE id = (SELECT min(id::text)::uuid FROM avatars WHERE moderation_status = 'approved');
+    INSERT INTO api_request_logs (api_key_id, endpoint, method, created_at)
+    SELECT id, '/chat', 'POST', moment FROM (SELECT id FROM platform_api_keys WHERE created_at < '2025-06-01Z' LIMIT 1) AS key,
+           (SELECT timestamptz '2025-06-14 12:00Z' FROM generate_series(1, 3000)
+            UNION ALL SELECT timestamptz '2025-05-25Z') AS moments (moment);
+"""
+
+
+@pytest.fixture(scope="module")
+def troubled(computed: str) -> Iterator[str]:
+    """The demo with something to look at in every line."""
+    server, _, name = computed.rpartition(" dbname=")
+    with created_database(server, name) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute(TROUBLES)
+        yield conninfo
+
+
+def test_lines_agree_with_the_commands_they_name(troubled: str) -> None:
+    """Each count is that of the command the line names, and none of them is 0."""
+    page = _page(troubled)
+    counts = {line: invoke(troubled, *words, "-o", "count").out.strip() for line, words in COUNTED.items()}
+    for line, (column, words) in SUMMED.items():
+        rows = json.loads(invoke(troubled, *words, "--json").out)
+        counts[line] = str(sum(row[column] for row in rows if row.get("day", "2025-06-14") == "2025-06-14"))
+    assert {line: page[line]["value"] for line in counts} == counts
+    assert "0" not in counts.values()
+
+
+@pytest.mark.parametrize(
+    ("changed", "costs", "over"),
+    [
+        ("started_at = '2025-06-14 23:59Z'", "unknown", "unknown"),
+        ("window_from = '2025-06-15'", "unknown", "ok"),
+        ("window_from = NULL, started_at = '2025-06-15Z'", "ok", "ok"),
+    ],
+)
+def test_only_a_run_since_midnight_has_computed_yesterday(
+    computed: str, changed: str, costs: str, over: str
+) -> None:
+    """A run before the day was over, or of other days, has computed neither the day's costs nor who is over a limit."""
+    server, _, name = computed.rpartition(" dbname=")
+    with created_database(server, name) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("DELETE FROM avatarlab_admin.usage_daily")
+            connection.execute("UPDATE monthly_usage SET is_over_limit = false")
+            connection.execute(f"UPDATE avatarlab_admin.job_runs SET {changed} WHERE job = 'monthly-usage'")
+        page = _page(conninfo)
+    assert (page["unusual costs"]["state"], page["over users over a limit"]["state"]) == (costs, over)
 
 
 def test_late_jobs_are_bad(computed: str) -> None:

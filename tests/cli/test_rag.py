@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from avatarlab_cli.database import Database
 from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.queries import rag_files
 from tests.cli.conftest import ADA, ADELE, EMAILS
 from tests.cli.invoking import invoke
 from tests.conftest import DEMO_END, created_database
@@ -104,6 +106,13 @@ def test_chunks_with_problems(known: str) -> None:
     assert [row["problems"] for row in every if row["file"] == "good.pdf"] == [None]
 
 
+def test_only_the_wanted_chunks_are_read(known: str) -> None:
+    """Whose files are asked for is asked before their chunks are counted: of all there are too many."""
+    with Database(known).read() as connection:
+        statement = str(rag_files.chunks(connection, user_id=ADA).select)
+    assert "document_chunks.knowledge_file_id IN (SELECT" in statement
+
+
 def test_files(known: str) -> None:
     """Pending for longer than a day is stuck, unless another age is named."""
     shown = invoke(known, "rag", "files", "--fields", "email,files,pending,stuck,errors,bytes")
@@ -138,6 +147,7 @@ def test_summary(known: str) -> None:
         (("searches", "--by", "week"), "by: day, avatar, user"),
         (("files", "--by", "day"), "by: user, avatar, status, error"),
         (("files", "--older-than", "long"), "'long' is not a time"),
+        (("files", "--older-than", "2030-01-01"), "lies ahead"),
         (("slow", "--since", "2025-06-02", "--until", "2025-06-01"), "nothing lies between"),
         (("chunks", "--by", "file"), "No such option"),
     ],

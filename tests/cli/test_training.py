@@ -58,6 +58,10 @@ def _write_sessions(connection: psycopg.Connection[Any]) -> None:
                 begun + timedelta(seconds=90) if status == "completed" else None,
             ],
         )
+    connection.execute(
+        "UPDATE avatar_training_data SET fine_tune_error = 'profile-settings of file-settings lack file-a1b2c3' WHERE id = %s",
+        [DONE],
+    )
     logs = (
         (DONE, "training_start", "Training started", None, 0),
         (DONE, "completion", "Training completed", None, 90),
@@ -178,7 +182,10 @@ def test_errors(known: str) -> None:
         ("log", "<n>: quota of <n> exceeded", 2, 2),
         ("fine-tune", "Job <id> failed after <n> steps", 1, 1),
         ("log", "No file <id>", 1, 1),
+        ("session", "profile-settings of file-settings lack <id>", 1, 1),
     ]
+    # Whenever the row was last changed.
+    assert rows[-1]["last_seen"] == "2025-06-12T12:01:30Z"
     assert (rows[0]["first_seen"], rows[0]["last_seen"]) == ("2025-06-13T12:00:05Z", "2025-06-13T12:00:06Z")
 
 

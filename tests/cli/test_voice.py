@@ -94,7 +94,7 @@ def test_clones(known: str) -> None:
     [
         (("--list",), ["Ada's voice", "Low"]),
         (("--stuck",), ["Low"]),
-        (("--stuck", "--stuck-after", "3d"), []),
+        (("--stuck", "--older-than", "3d"), []),
         (("--status", "active"), ["Ada's voice"]),
         (("--user", "Eve@"), []),
     ],
@@ -194,8 +194,8 @@ def test_summary(known: str) -> None:
         (("tts", "--by", "avatar"), "by: user, voice, provider, day, model"),
         (("samples", "--by", "clone"), "by: use, user, day"),
         (("samples", "--by", "day", "--list"), "a list is not divided"),
-        (("clones", "--stuck-after", "soon"), "'soon' is not a time"),
-        (("clones", "--stuck-after", "2030-01-01"), "lies ahead"),
+        (("clones", "--older-than", "soon"), "'soon' is not a time"),
+        (("clones", "--older-than", "2030-01-01"), "lies ahead"),
         (("tts", "--since", "2025-06-01", "--until", "2025-05-01"), "nothing lies between"),
     ],
 )

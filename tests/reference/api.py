@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
-from statistics import mean
 from typing import Any
 
-from tests.database.watching import Tables, in_time
+from tests.database.watching import TODAY, Tables, in_time
+from tests.reference.rates import rounded
 from tests.reference.source import Row
 
 STATUSES = ("active", "expired", "inactive", "revoked")
@@ -23,6 +24,7 @@ def summary(tables: Tables) -> Iterator[Row]:
     yield {
         "keys": len(every),
         **{f"keys_{status}": [_status(key) for key in every].count(status) for status in STATUSES},
+        "keys_other": sum(_status(key) not in STATUSES for key in every),
         "keys_never_used": sum(key["last_used_at"] is None and not key["request_count"] for key in every),
         "key_owners": len({key["user_id"] for key in every}),
         "counted_requests": sum(uses),
@@ -31,7 +33,7 @@ def summary(tables: Tables) -> Iterator[Row]:
         "first_request": min(times, default=None),
         "last_request": max(times, default=None),
         "requests_30d": len(recent),
-        "requests_per_day_30d": round(Decimal(len(recent)) / 30, 2),
+        "requests_per_day_30d": rounded(Fraction(len(_before_today(recent)), 29), 2),
         "keys_used_30d": _different(recent, "api_key_id"),
         "users_30d": _different(recent, "user_id"),
         "endpoints_30d": _different(recent, "endpoint"),
@@ -137,6 +139,10 @@ def _grouped(rows: list[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]
     return groups
 
 
+def _before_today(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["created_at"].astimezone(UTC).date() < TODAY]
+
+
 def _different(rows: list[Row], column: str) -> int:
     return len({row[column] for row in rows} - {None})
 
@@ -145,9 +151,9 @@ def _share(part: list[Row], whole: list[Row]) -> Decimal | None:
     return round(Decimal(len(part)) / len(whole), 6) if whole else None
 
 
-def _average(rows: list[Row]) -> float | None:
+def _average(rows: list[Row]) -> Decimal | None:
     times = [row["request_duration_ms"] for row in rows if row["request_duration_ms"] is not None]
-    return mean(times) if times else None
+    return rounded(Fraction(sum(times), len(times)), 3) if times else None
 
 
 def unusual(

@@ -8,6 +8,7 @@ from fractions import Fraction
 from statistics import mean
 
 from tests.database.watching import NOW, Tables, in_time
+from tests.reference.rates import rounded
 from tests.reference.source import Row
 
 Key = Callable[[Row], object]
@@ -67,7 +68,7 @@ def videos(name: str, key: Key) -> Callable[[Tables], Iterator[Row]]:
             yield {
                 **named(tables, name, value),
                 **ends(rows),
-                "average_seconds": float(mean(took)) if took else None,
+                "average_seconds": rounded(mean(took), 3) if took else None,
             }
 
     return recount

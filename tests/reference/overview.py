@@ -1,11 +1,11 @@
 """The lines of the overview that the platform's own rows tell, recounted; what jobs store is as if none had run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 from tests.database.watching import NOW, TODAY, Tables
-from tests.reference import api
+from tests.reference import api, avatar, image, rag, training, voice
 from tests.reference.source import Row
 
 MIDNIGHT = datetime.combine(TODAY, time(), UTC)
@@ -23,32 +23,29 @@ FIGURES = (
     ("MRR, USD", "mrr", "stats show"),
     ("bytes stored", "storage_bytes", "storage summary"),
 )
-TRAINING, FINE_TUNES = "avatar_training_data", "avatar_fine_tune_jobs"
-FILES, VIDEOS = "avatar_knowledge_files", "generated_videos"
-STUCK = (
-    ("training runs stuck", TRAINING, "status", ("pending", "processing"), "created_at", "training stale"),
-    (
-        "fine-tunes stuck",
-        FINE_TUNES,
-        "status",
-        ("validating_files", "queued", "running"),
-        "created_at",
-        "training stale",
-    ),
-    ("voice clones stuck", "voice_clones", "status", ("training",), "created_at", "voice clones --stuck"),
-    ("videos stuck", VIDEOS, "status", ("processing",), "created_at", "image stuck"),
-    ("knowledge files pending", FILES, "processing_status", ("pending",), "uploaded_at", "rag files"),
-)
 FAILING = (
-    ("training runs failed", TRAINING, "status", "failed", "created_at", "training errors"),
-    ("fine-tunes failed", FINE_TUNES, "status", "failed", "created_at", "training errors"),
-    ("knowledge files failed", FILES, "processing_status", "error", "uploaded_at", "rag files"),
-    ("videos failed", VIDEOS, "status", "failed", "created_at", "image videos"),
-)
-WAITING = (
-    ("images to moderate", "generated_images", "moderation_status", ("pending", "flagged"), "image queue"),
-    ("avatars to moderate", "avatars", "moderation_status", ("pending", "flagged"), "avatar queue"),
-    ("upgrade requests", "tier_upgrade_requests", "status", ("pending",), "tier requests list"),
+    (
+        "trainings failed",
+        {"avatar_training_data": "created_at", "avatar_fine_tune_jobs": "created_at"},
+        "status",
+        "failed",
+        "training jobs --status failed",
+    ),
+    (
+        "training files failed",
+        {"avatar_training_files": "uploaded_at"},
+        "processing_status",
+        "failed",
+        "training files --by day",
+    ),
+    (
+        "knowledge files failed",
+        {"avatar_knowledge_files": "uploaded_at"},
+        "processing_status",
+        "error",
+        "rag files",
+    ),
+    ("videos failed", {"generated_videos": "created_at"}, "status", "failed", "image videos"),
 )
 
 
@@ -62,23 +59,27 @@ def _lines(tables: Tables, jobs: int) -> Iterator[Row]:
     for what, column, more in FIGURES:
         yield from _stored(tables, what, column, more)
     yield _line("over", what="users over a limit", value=None, more="tier check")
-    for what, table, column, states, when, more in STUCK:
-        old = _counter(column, states, when, lambda moment: moment < NOW - DAY)
-        yield _line("stale", what, _count(tables, table, column, old), more)
+    yield from _stale(tables)
     yield _line("stale", "jobs that are late", jobs, "system health", state="bad")
     yield _line("failing", "runs of jobs failed", 0, "job history", before=Decimal(0))
-    for what, table, column, state, when, more in FAILING:
+    for what, whens, column, state, more in FAILING:
+        begun = _failed(tables, whens, column, state)
         value, week = (
-            _count(tables, table, column, _counter(column, (state,), when, lies))
-            for lies in (
-                lambda moment: MIDNIGHT - DAY <= moment < MIDNIGHT,
-                lambda moment: MIDNIGHT - 8 * DAY <= moment < MIDNIGHT - DAY,
-            )
+            None
+            if begun is None
+            else sum(MIDNIGHT - first * DAY <= moment < MIDNIGHT - end * DAY for moment in begun)
+            for first, end in ((1, 0), (8, 1))
         )
         yield _line("failing", what, value, more, before=None if week is None else Decimal(week) / 7)
-    for what, table, column, states, more in WAITING:
-        open_ = _count(tables, table, column, lambda row, c=column, s=states: row[c] in s)  # type: ignore[misc]
-        yield _line("waiting", what, open_, more)
+    yield _line("waiting", "images to moderate", _waiting(tables, "generated_images"), "image queue")
+    yield _line("waiting", "avatars to moderate", _waiting(tables, "avatars"), "avatar queue")
+    asked = sum(row["status"] == "pending" for row in tables["tier_upgrade_requests"])
+    yield _line(
+        "waiting",
+        "upgrade requests",
+        asked if tables.has("tier_upgrade_requests") else None,
+        "tier requests list",
+    )
     odd = len(list(api.unusual(tables, TODAY - DAY)))
     yield _line("unusual", "API keys", odd, "api unusual")
     yield _line("unusual", "costs", None, "cost anomalies")
@@ -116,14 +117,26 @@ def _line(
     }
 
 
-def _counter(
-    column: str, states: tuple[str, ...], when: str, lies: Callable[[datetime], bool]
-) -> Callable[[Row], bool]:
-    return lambda row: row[column] in states and row[when] is not None and lies(row[when])
+def _stale(tables: Tables) -> Iterator[Row]:
+    yield _line("stale", "trainings unfinished", len(list(training.stale(tables))), "training stale")
+    clones = len(list(voice.clones(tables, stuck=True)))
+    yield _line("stale", "voice clones stuck", clones, "voice clones --stuck")
+    films = len(image.hanging(tables, NOW - DAY)) if tables.has("generated_videos") else None
+    yield _line("stale", "videos stuck", films, "image stuck")
+    overdue = sum(avatar.is_due(row, NOW) for row in tables["avatars"])
+    yield _line("stale", "deleted avatars overdue", overdue, "avatar due")
+    files = list(rag.files(tables, "user", NOW - DAY))
+    yield _line("stale", "knowledge files pending", sum(row["stuck"] for row in files), "rag files")
 
 
-def _count(tables: Tables, table: str, column: str, fits: Callable[[Row], bool]) -> int | None:
+def _waiting(tables: Tables, table: str) -> int | None:
     rows = tables[table]
-    if not tables.has(table) or (rows and column not in rows[0]):
+    return sum(map(image.waits, rows)) if not rows or "is_flagged" in rows[0] else None
+
+
+def _failed(tables: Tables, whens: dict[str, str], column: str, state: str) -> list[datetime] | None:
+    """Return when what failed was begun, as far as that is known."""
+    if not all(map(tables.has, whens)):
         return None
-    return sum(map(fits, rows))
+    failed = (row[when] for table, when in whens.items() for row in tables[table] if row[column] == state)
+    return [moment for moment in failed if moment is not None]

@@ -116,11 +116,18 @@ def jobs_by(tables: Tables, card: Sequence[Rate], by: str) -> Iterator[Row]:
         }
 
 
+_ID = r"(?<!\w)(?:ftjob|file|org|req|run)[-_]([0-9a-z]{6,})"
+
+
+def _named(found: re.Match[str]) -> str:
+    return "<id>" if any(sign.isdigit() for sign in found[1]) else found[0]
+
+
 def alike(text: str) -> str:
     """Return a message without what differs from case to case."""
     line = text.strip(" \n\r\t").split("\n", maxsplit=1)[0][:300]
     line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>", line, flags=re.IGNORECASE)
-    line = re.sub(r"(ftjob|file|org|req|run)[-_][0-9a-z]{6,}", "<id>", line, flags=re.IGNORECASE | re.ASCII)
+    line = re.sub(_ID, _named, line, flags=re.IGNORECASE | re.ASCII)
     return re.sub(r"[0-9]+", "<n>", line)
 
 
@@ -137,7 +144,7 @@ def _failures(tables: Tables) -> Iterator[Row]:
             yield {"source": "fine-tune", "text": row["error_message"], "user": row["user_id"], "at": at}
     for row in tables["avatar_training_data"]:
         if row["fine_tune_error"]:
-            at = row["updated_at"]
+            at = row["completed_at"] or row["created_at"]
             yield {"source": "session", "text": row["fine_tune_error"], "user": row["user_id"], "at": at}
 
 
