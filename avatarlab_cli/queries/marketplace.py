@@ -97,18 +97,19 @@ def _currency(bought: sa.FromClause) -> Expression:
 
 def _parts(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.Subquery:
     """Return how many purchases there are, and what they come to, by key, status and currency."""
-    columns = (key.label("key"), bought.c.status, _currency(bought).label("currency"))
+    # Not named `currency`: grouping by that would take the table's own column.
+    columns = (key.label("key"), bought.c.status, _currency(bought).label("unit"))
     counts = (sa.func.count(bought.c.id).label("purchases"), sa.func.sum(bought.c.price_paid).label("amount"))
     return (
-        sa.select(*columns, *counts).where(condition).group_by("key", "status", "currency").subquery("parts")
+        sa.select(*columns, *counts).where(condition).group_by("key", "status", "unit").subquery("parts")
     )
 
 
 def _figures(platform: Platform, parts: sa.Subquery) -> list[sa.Label[Any]]:
     """Return the columns of _FIGURES over parts."""
     part, count, amount = parts.c, sa.func.sum(parts.c.purchases), sa.func.sum(parts.c.amount)
-    is_usd = part.currency == "USD"
-    name = sa.case((part.status == "refunded", "refunded "), else_="") + part.currency
+    is_usd = part.unit == "USD"
+    name = sa.case((part.status == "refunded", "refunded "), else_="") + part.unit
     others = sa.func.jsonb_object_agg(name, part.amount).filter(
         part.status.in_(("completed", "refunded")), sa.not_(is_usd)
     )
