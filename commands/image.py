@@ -171,7 +171,7 @@ def flag(context: typer.Context, images: Images = None) -> None:
 
 @app.act()
 def unflag(context: typer.Context, images: Images = None) -> None:
-    """Take the mark away from images that wait, and approve them.
+    """Take the mark away from images that wait, and approve those that are not rejected.
 
     \b
     Examples:

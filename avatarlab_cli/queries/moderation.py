@@ -20,7 +20,7 @@ _OWNER = Column("user_id", Kind.ID, "its owner", wide=True, null="-")
 
 
 def waits(rows: sa.FromClause) -> Expression:
-    """Tell whether a row waits: it is flagged, or nobody has decided on it."""
+    """Tell whether a row waits: it is flagged, whatever was decided before, or nobody has decided on it."""
     return sa.or_(rows.c.is_flagged, rows.c.moderation_status.in_(WAITING))
 
 
