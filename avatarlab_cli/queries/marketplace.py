@@ -100,9 +100,7 @@ def _parts(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.
     # Not named `currency`: grouping by that would take the table's own column.
     columns = (key.label("key"), bought.c.status, _currency(bought).label("unit"))
     counts = (sa.func.count(bought.c.id).label("purchases"), sa.func.sum(bought.c.price_paid).label("amount"))
-    return (
-        sa.select(*columns, *counts).where(condition).group_by("key", "status", "unit").subquery("parts")
-    )
+    return sa.select(*columns, *counts).where(condition).group_by("key", "status", "unit").subquery("parts")
 
 
 def _figures(platform: Platform, parts: sa.Subquery) -> list[sa.Label[Any]]:
