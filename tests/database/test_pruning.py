@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
-from avatarlab_cli.errors import RefusedError
+from avatarlab_cli.errors import ConfigurationError, RefusedError
 from avatarlab_cli.queries import pruning
 from avatarlab_cli.rollup.pruned import METRICS, delete_some
 from avatarlab_cli.schema.live import probe
@@ -223,14 +223,35 @@ def test_a_source_that_is_missing_takes_nothing_with_it(migrated: Database) -> N
         assert stored(connection, "monthly_usage", ("user_id", "usage_month")) == before
 
 
-def test_jobs_run_where_nothing_was_ever_pruned(migrated: Database) -> None:
-    """On a database without the tables for it the figures are those of the rows."""
+@pytest.mark.parametrize("job", BOTH)
+def test_what_was_pruned_must_be_on_record(migrated: Database, job: Any) -> None:  # noqa: ANN401 (a job's module)
+    """Without the table of it no figure is computed, which would be too small, and nothing more is pruned."""
+    with rolled_back(migrated) as connection:
+        connection.execute(sa.text("drop table avatarlab_admin.pruned_daily"))
+        with pytest.raises(ConfigurationError, match="pruned_daily is missing") as refused:
+            run_jobs(connection, [job])
+        assert "avatarlab db migrate --repair" in str(refused.value.hint)
+        with pytest.raises(ConfigurationError, match="pruned_daily is missing"):
+            pruning.demand_aggregated(connection, PRUNABLE[0], date(2025, 2, 1))
+
+
+def test_what_another_definition_counted_stays_apart(
+    migrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows pruned before and after a definition is raised stand apart, each with its own, and both count."""
+    moment = datetime(2025, 1, 31, 12, tzinfo=UTC)
     with rolled_back(migrated) as connection:
         user = add_user(connection)
-        add_avatar(connection, user, datetime(2025, 1, 31, 12, tzinfo=UTC))
+        add_avatar(connection, user, moment)
+        for version in (2, 3):
+            monkeypatch.setattr("avatarlab_cli.rollup.pruned.DEFINITION_VERSION", version)
+            write_late(connection, user, moment)
+            prune(connection, PRUNABLE[0], date(2025, 2, 1))
+        figures = sa.select(pruned_daily.c.definition_version, pruned_daily.c.api_requests_count)
+        assert sorted(map(tuple, connection.execute(figures))) == [(2, 1), (3, 1)]
         run_jobs(connection)
-        connection.execute(sa.text("drop table avatarlab_admin.pruned, avatarlab_admin.pruned_daily"))
-        assert run_jobs(connection) == 0
+        counted = connection.scalars(sa.text("select api_requests_count from avatarlab_admin.usage_daily"))
+        assert sum(counted) == 2
 
 
 def test_every_log_and_metric_has_its_place(migrated: Database) -> None:
@@ -238,4 +259,10 @@ def test_every_log_and_metric_has_its_place(migrated: Database) -> None:
     with rolled_back(migrated) as connection:
         found: Any = set(connection.scalars(sa.select(pruned.c.table_name)))
     assert found == {table.name for table in PRUNABLE}
-    assert {column.name for column in pruned_daily.c} == {"day", "user_id", "computed_at", *METRICS}
+    assert {column.name for column in pruned_daily.c} == {
+        "day",
+        "user_id",
+        "definition_version",
+        "computed_at",
+        *METRICS,
+    }
