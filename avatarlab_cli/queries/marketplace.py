@@ -78,7 +78,7 @@ def summary(connection: sa.Connection, span: Span) -> Report:
     return platform.report(
         beside(offered, ever, further),
         (
-            Column("items", Kind.INTEGER, "avatars for sale or public"),
+            Column("items", Kind.INTEGER, "avatars for sale or public, without the deleted ones"),
             Column("items_active", Kind.INTEGER, "of them, the active ones"),
             Column("total_sales", Kind.INTEGER, "their sales by the platform's own counter"),
             *_FIGURES,
@@ -162,7 +162,7 @@ _LISTED = (
     Column("id", Kind.ID, "the avatar", wide=True),
     Column("name", help="its name"),
     Column("email", help="its owner", null="-"),
-    Column("status", help="active, archived or deleted"),
+    Column("status", help="active or archived"),
     Column("price", Kind.MONEY, "what it costs, in USD"),
     Column("rating", Kind.DECIMAL, "as the row has it: no screen writes reviews"),
     Column("total_sales", Kind.INTEGER, "sales by the platform's own counter"),
@@ -178,4 +178,6 @@ _LISTED = (
 
 
 def _is_offered(items: sa.FromClause) -> Expression:
-    return sa.or_(items.c.is_marketplace_item, items.c.is_public)
+    """Tell whether an avatar can be had or seen: the row of a deleted one keeps saying so."""
+    is_shown = sa.or_(items.c.is_marketplace_item, items.c.is_public)
+    return sa.and_(is_shown, items.c.status.is_distinct_from("deleted"))
