@@ -122,7 +122,7 @@ def flag(context: typer.Context, avatars: Avatars = None) -> None:
 
 @app.act()
 def unflag(context: typer.Context, avatars: Avatars = None) -> None:
-    """Take the mark away from avatars that wait, and approve them.
+    """Take the mark away from avatars that wait, and approve those that are not rejected.
 
     \b
     Examples:

@@ -146,7 +146,7 @@ def patterns(
     \b
     Examples:
       avatarlab conversation patterns --limit 20
-      avatarlab conversation patterns --avatar 3fa8 --fields triggers,uses,response,examples
+      avatarlab conversation patterns --avatar 3fa8 --fields triggers,uses,last_used
       avatarlab conversation patterns --by week --since 90d
     """
     from avatarlab_cli.errors import UsageError
@@ -188,7 +188,7 @@ def search(
     """Find exchanges in which a text was said, the newest first: 50, or --limit, of the last 30 days.
 
     It takes moderation.write. Each search is kept in the audit log before anything is shown: the text, the time, how
-    many were found. Phone numbers and e-mail addresses are hidden, also where they were said; names are not. --reveal
+    many were found. Phone numbers and e-mail addresses are hidden, also where they were said, and in the log; names are not. --reveal
     shows them, and takes users.delete and a reason.
 
     \b

@@ -109,9 +109,11 @@ def list_images(
     provider: Annotated[
         str | None, typer.Option("--provider", metavar="NAME", help="Only this provider's, case ignored.")
     ] = None,
-    status: Annotated[
+    moderation: Annotated[
         str | None,
-        typer.Option("--status", metavar="STATUS", help="Only pending, approved, rejected or flagged ones."),
+        typer.Option(
+            "--moderation", metavar="STATUS", help="Only pending, approved, rejected or flagged ones."
+        ),
     ] = None,
     flagged: Annotated[bool, typer.Option("--flagged", help="Only flagged ones.")] = False,
     since: Annotated[
@@ -130,7 +132,7 @@ def list_images(
     from avatarlab_cli.show import show
 
     begin = None if since is None else parse_moment(since, current(context).clock())
-    wanted = images.Wanted(user, provider, status, flagged, begin)
+    wanted = images.Wanted(user, provider, moderation, flagged, begin)
     show(context, lambda connection: images.listing(connection, wanted))
 
 
@@ -168,7 +170,7 @@ def flag(context: typer.Context, images: Images = None) -> None:
 
 @app.act()
 def unflag(context: typer.Context, images: Images = None) -> None:
-    """Take the mark away from images that wait, and approve them.
+    """Take the mark away from images that wait, and approve those that are not rejected.
 
     \b
     Examples:

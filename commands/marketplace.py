@@ -38,6 +38,8 @@ def summary(context: typer.Context) -> None:
 def list_items(context: typer.Context) -> None:
     """List the avatars for sale or public: price, rating, and the sales that have a purchase behind them.
 
+    Deleted ones are left out, although their rows may still say they are offered.
+
     \b
     Examples:
       avatarlab marketplace list

@@ -38,9 +38,10 @@ def prune(
 ) -> None:
     """Delete old rows of a log for good; what they counted for is kept, so that no figure changes.
 
-    Only days that are aggregated are pruned. Rows go by some thousands a transaction, each with its entry in the audit
-    log. When it is interrupted it ends after the one under way, and the same command goes on. Without --confirm, or with
-    --dry-run, it shows month by month what would go. A reason is required.
+    Only days that are aggregated when it begins are pruned. Rows go by some thousands a transaction, each with its entry
+    in the audit log. When it is interrupted it ends after the one under way, and the same command goes on. Without
+    --confirm, or with --dry-run, it shows month by month what would go. A reason is required. Rows that are restored
+    from a backup afterwards count twice.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
 """Writes docs/requirements.md, what an admin needs and what proves it, from requirements.yaml.
 
 `python docs/generate_requirements.py` writes the page; with `--check` it fails where the page is stale. Both fail where a
-command or test is named that there is not, and where a command that shows a report serves no need.
+command or test is named that there is not, and where a command serves no need.
 """  # noqa: INP001 (a script beside what it writes, not part of a package)
 
 import ast
@@ -54,10 +54,8 @@ def _test(name: str) -> str:
     return f"[`{function}`](../{path})"
 
 
-def problems(
-    areas: Areas, commands: Collection[str], reports: Collection[str], watched: Collection[str]
-) -> Iterator[str]:
-    """Yield what is named and is not there, and the reports that serve no need."""
+def problems(areas: Areas, commands: Collection[str], watched: Collection[str]) -> Iterator[str]:
+    """Yield what is named and is not there, and the commands that serve no need."""
     served: set[str] = set()
     for area in areas:
         for need in area["needs"]:
@@ -65,7 +63,7 @@ def problems(
             yield from (f"{need['need']!r} names no {what}" for what in ("by", "proof") if not need[what])
             yield from (f"there is no command {name!r}" for name in need["by"] if name not in commands)
             yield from (f"there is no test {name!r}" for name in need["proof"] if not _exists(name, watched))
-    yield from (f"{name!r} serves no need" for name in sorted(set(reports) - served))
+    yield from (f"{name!r} serves no need" for name in sorted(set(commands) - served))
 
 
 def _exists(name: str, watched: Collection[str]) -> bool:
@@ -87,13 +85,11 @@ def _functions(path: Path) -> set[str]:
 
 def _found(areas: Areas) -> list[str]:
     sys.path.insert(0, str(ROOT))
-    from avatarlab_cli.cli import ReportCommand
     from tests.cli.tree import commands
     from tests.database.watching import cases
 
-    known = {" ".join(words): command for words, command in commands()}
-    reports = {name for name, command in known.items() if isinstance(command, ReportCommand)}
-    return list(problems(areas, known, reports, {case.command for case in cases()}))
+    known = [" ".join(words) for words, _ in commands()]
+    return list(problems(areas, known, {case.command for case in cases()}))
 
 
 def main(arguments: list[str]) -> int:

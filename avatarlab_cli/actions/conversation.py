@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.actions.act import Act, Run, Touched
 from avatarlab_cli.actions.actor import Actor
+from avatarlab_cli.masking import passage
 from avatarlab_cli.queries.naming import ADMIN
 
 REVEAL = "users.delete"
@@ -35,7 +36,7 @@ class Search(Act):
     def describe(self) -> str:
         revealed = ", numbers and addresses revealed" if self.is_revealed else ""
         whole = "" if self.found is None else f" of {self.found}"
-        return f"searched conversations for {self.text!r}, shown {self.shown}{whole}{revealed}"
+        return f"searched conversations for {self._masked()!r}, shown {self.shown}{whole}{revealed}"
 
     def authorized(self, connection: sa.Connection, admin: str | None) -> Actor:
         actor = super().authorized(connection, admin)
@@ -47,8 +48,12 @@ class Search(Act):
         return ()
 
     def apply(self, run: Run) -> None:
-        facts = json.dumps(self.parameters(), default=_plain)
+        facts = json.dumps({**self.parameters(), "text": self._masked()}, default=_plain)
         run.execute("UPDATE targets SET facts = CAST(:facts AS jsonb)", facts=facts)
+
+    def _masked(self) -> str:
+        """Return the text as it is kept: more may read the log than may see numbers and addresses whole."""
+        return passage(self.text, 0, len(self.text))
 
 
 def _plain(value: object) -> str:

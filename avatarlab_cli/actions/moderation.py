@@ -20,6 +20,11 @@ _NEEDED = ("is_flagged", "flagged_reason", "moderation_status")
 _WHERE_THERE = ("flagged_by", "flagged_at")
 
 
+def _unless_rejected(status: str) -> str:
+    """Return what a row's status becomes: no mark, and no end of one, takes a rejection back."""
+    return f"CASE r.moderation_status WHEN 'rejected' THEN 'rejected' ELSE '{status}' END"
+
+
 @dataclass(frozen=True)
 class _Mark(Act):
     table: ClassVar[sa.Table]
@@ -58,12 +63,12 @@ class _Flag(_Mark):
         return "flagged"
 
     def apply(self, run: Run) -> None:
-        is_flagged = "r.is_flagged IS TRUE AND r.moderation_status IS NOT DISTINCT FROM 'flagged'"
+        is_flagged = "r.is_flagged IS TRUE AND coalesce(r.moderation_status, '') IN ('flagged', 'rejected')"
         # Of one that is flagged already the reason changes, not since when.
         values = {
             "is_flagged": "true",
             "flagged_reason": ":reason",
-            "moderation_status": "'flagged'",
+            "moderation_status": _unless_rejected("flagged"),
             "flagged_by": ":actor",
             "flagged_at": f"CASE WHEN {is_flagged} THEN coalesce(r.flagged_at, now()) ELSE now() END",
         }
@@ -73,7 +78,7 @@ class _Flag(_Mark):
 @dataclass(frozen=True)
 class _Unflag(_Mark):
     def describe(self) -> str:
-        return "approved"
+        return "unflagged, and approved unless rejected"
 
     def refusals(self, run: Run) -> tuple[Refusal, ...]:
         rejected = "r.moderation_status = 'rejected' AND r.is_flagged IS NOT TRUE"
@@ -83,7 +88,7 @@ class _Unflag(_Mark):
         values = {
             "is_flagged": "false",
             "flagged_reason": "NULL",
-            "moderation_status": "'approved'",
+            "moderation_status": _unless_rejected("approved"),
             "flagged_by": "NULL",
             "flagged_at": "NULL",
         }
@@ -102,7 +107,7 @@ class FlagAvatar(_Flag):
 
 @dataclass(frozen=True)
 class UnflagAvatar(_Unflag):
-    """Take the mark away, and approve."""
+    """Take the mark away, and approve what is not rejected."""
 
     name = "avatar.unflag"
     naming = AVATAR
@@ -120,7 +125,7 @@ class FlagImage(_Flag):
 
 @dataclass(frozen=True)
 class UnflagImage(_Unflag):
-    """Take the mark away, and approve."""
+    """Take the mark away, and approve what is not rejected."""
 
     name = "image.unflag"
     naming = IMAGE

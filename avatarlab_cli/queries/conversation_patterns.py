@@ -15,17 +15,15 @@ from avatarlab_cli.timeframe import Span
 
 DIMENSIONS = ("avatar", "type", "week")
 NOT_RECORDED = "a pattern's row tells how often it was used in all and when last, not how often at which time"
-_SHOWN = 80
 
 
 def patterns(connection: sa.Connection, avatar_id: UUID | None = None) -> Report:
-    """List the patterns, the most used first."""
+    """List the patterns, the most used first; what was said is not shown, that is what the search is for."""
     platform = Platform(connection)
     own, avatar, owner = platform[conversation_patterns], platform[avatars], platform[users]
     joined = own.outerjoin(avatar, avatar.c.id == own.c.avatar_id).outerjoin(
         owner, owner.c.id == own.c.user_id
     )
-    few = sa.func.array_to_string(own.c.examples[1:3], " | ")
     return platform.report(
         sa.select(
             own.c.id.label("pattern_id"),
@@ -38,8 +36,6 @@ def patterns(connection: sa.Connection, avatar_id: UUID | None = None) -> Report
             own.c.success_rate,
             own.c.created_at,
             own.c.updated_at.label("last_used"),
-            sa.func.left(own.c.response_pattern, _SHOWN).label("response"),
-            sa.func.left(few, _SHOWN).label("examples"),
         )
         .select_from(joined)
         .where(*(() if avatar_id is None else (own.c.avatar_id == avatar_id,))),
@@ -54,8 +50,6 @@ def patterns(connection: sa.Connection, avatar_id: UUID | None = None) -> Report
             Column("success_rate", Kind.PERCENT, "as the platform keeps it; neutral use counts as 80 %"),
             Column("created_at", Kind.TIME, "when it was learned", wide=True),
             Column("last_used", Kind.TIME, "when it was last changed, which each use does"),
-            Column("response", Kind.TEXT, f"the first {_SHOWN} characters of what it answers", wide=True),
-            Column("examples", Kind.TEXT, f"the first {_SHOWN} characters of its examples", wide=True),
         ),
         sort="-uses,pattern_id",
         notes=(NOT_RECORDED,),

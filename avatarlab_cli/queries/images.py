@@ -80,19 +80,21 @@ def volume(connection: sa.Connection, span: Span, by: str) -> Report:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the images must be; all that is given must hold. `status` is one of STATUSES, `user` a name."""
+    """What the images must be; all that is given must hold. `moderation` is one of STATUSES, `user` a name."""
 
     user: str | None = None
     provider: str | None = None
-    status: str | None = None
+    moderation: str | None = None
     is_flagged: bool = False
     since: datetime | None = None
 
 
 def listing(connection: sa.Connection, wanted: Wanted) -> Report:
     """Report the images that are `wanted`; raises UsageError for an unknown status or user, NotFoundError."""
-    if wanted.status is not None and wanted.status not in STATUSES:
-        raise UsageError(f"{wanted.status!r} is not a status", hint=f"statuses: {', '.join(STATUSES)}")
+    if wanted.moderation is not None and wanted.moderation not in STATUSES:
+        raise UsageError(
+            f"{wanted.moderation!r} is not a moderation status", hint=f"statuses: {', '.join(STATUSES)}"
+        )
     platform = Platform(connection)
     images, owners = platform[generated_images], platform[users]
     select = (
@@ -103,7 +105,7 @@ def listing(connection: sa.Connection, wanted: Wanted) -> Report:
             model_of(images).label("model"),
             images.c.generation_type.label("type"),
             place(images.c.image_url).label("place"),
-            images.c.moderation_status.label("status"),
+            images.c.moderation_status.label("moderation"),
             images.c.created_at,
             images.c.is_flagged,
             images.c.flagged_reason,
@@ -128,7 +130,7 @@ _LISTED = (
     Column("model", help="with which model", wide=True, null="-"),
     Column("type", help="text2img, img2img or inpaint", wide=True, null="-"),
     Column("place", help="bucket (ours), elsewhere (an address that may expire), inline (in the row itself)"),
-    Column("status", help=", ".join(STATUSES)),
+    Column("moderation", help=", ".join(STATUSES), wide=True),
     Column("created_at", Kind.TIME, "when it was made"),
     Column("is_flagged", Kind.BOOLEAN, "whether it is flagged", wide=True),
     Column("flagged_reason", help="why", wide=True, null="-"),
@@ -146,8 +148,8 @@ def _conditions(connection: sa.Connection, images: sa.FromClause, wanted: Wanted
         yield images.c.user_id == find_user(connection, wanted.user).id
     if wanted.provider is not None:
         yield sa.func.lower(images.c.provider) == wanted.provider.lower()
-    if wanted.status is not None:
-        yield images.c.moderation_status == wanted.status
+    if wanted.moderation is not None:
+        yield images.c.moderation_status == wanted.moderation
     if wanted.is_flagged:
         yield images.c.is_flagged.is_(True)
     if wanted.since is not None:

@@ -78,7 +78,7 @@ def summary(connection: sa.Connection, span: Span) -> Report:
     return platform.report(
         beside(offered, ever, further),
         (
-            Column("items", Kind.INTEGER, "avatars for sale or public"),
+            Column("items", Kind.INTEGER, "avatars for sale or public, without the deleted ones"),
             Column("items_active", Kind.INTEGER, "of them, the active ones"),
             Column("total_sales", Kind.INTEGER, "their sales by the platform's own counter"),
             *_FIGURES,
@@ -97,18 +97,17 @@ def _currency(bought: sa.FromClause) -> Expression:
 
 def _parts(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.Subquery:
     """Return how many purchases there are, and what they come to, by key, status and currency."""
-    columns = (key.label("key"), bought.c.status, _currency(bought).label("currency"))
+    # Not named `currency`: grouping by that would take the table's own column.
+    columns = (key.label("key"), bought.c.status, _currency(bought).label("unit"))
     counts = (sa.func.count(bought.c.id).label("purchases"), sa.func.sum(bought.c.price_paid).label("amount"))
-    return (
-        sa.select(*columns, *counts).where(condition).group_by("key", "status", "currency").subquery("parts")
-    )
+    return sa.select(*columns, *counts).where(condition).group_by("key", "status", "unit").subquery("parts")
 
 
 def _figures(platform: Platform, parts: sa.Subquery) -> list[sa.Label[Any]]:
     """Return the columns of _FIGURES over parts."""
     part, count, amount = parts.c, sa.func.sum(parts.c.purchases), sa.func.sum(parts.c.amount)
-    is_usd = part.currency == "USD"
-    name = sa.case((part.status == "refunded", "refunded "), else_="") + part.currency
+    is_usd = part.unit == "USD"
+    name = sa.case((part.status == "refunded", "refunded "), else_="") + part.unit
     others = sa.func.jsonb_object_agg(name, part.amount).filter(
         part.status.in_(("completed", "refunded")), sa.not_(is_usd)
     )
@@ -163,7 +162,7 @@ _LISTED = (
     Column("id", Kind.ID, "the avatar", wide=True),
     Column("name", help="its name"),
     Column("email", help="its owner", null="-"),
-    Column("status", help="active, archived or deleted"),
+    Column("status", help="active or archived"),
     Column("price", Kind.MONEY, "what it costs, in USD"),
     Column("rating", Kind.DECIMAL, "as the row has it: no screen writes reviews"),
     Column("total_sales", Kind.INTEGER, "sales by the platform's own counter"),
@@ -179,4 +178,6 @@ _LISTED = (
 
 
 def _is_offered(items: sa.FromClause) -> Expression:
-    return sa.or_(items.c.is_marketplace_item, items.c.is_public)
+    """Tell whether an avatar can be had or seen: the row of a deleted one keeps saying so."""
+    is_shown = sa.or_(items.c.is_marketplace_item, items.c.is_public)
+    return sa.and_(is_shown, items.c.status.is_distinct_from("deleted"))

@@ -13,14 +13,14 @@ from avatarlab_cli.schema.supabase import users
 
 WAITING = ("pending", "flagged")
 _MARKS = (
-    Column("status", help="pending, approved, rejected or flagged"),
+    Column("moderation", help="pending, approved, rejected or flagged"),
     Column("reason", help="why it was flagged", null="-"),
 )
 _OWNER = Column("user_id", Kind.ID, "its owner", wide=True, null="-")
 
 
 def waits(rows: sa.FromClause) -> Expression:
-    """Tell whether a row waits: it is flagged, or nobody has decided on it."""
+    """Tell whether a row waits: it is flagged, whatever was decided before, or nobody has decided on it."""
     return sa.or_(rows.c.is_flagged, rows.c.moderation_status.in_(WAITING))
 
 
@@ -34,12 +34,12 @@ def avatar_queue(connection: sa.Connection) -> Report:
             own.c.id,
             own.c.name,
             owner_of(own, owners).label("email"),
-            own.c.moderation_status.label("status"),
+            own.c.moderation_status.label("moderation"),
             own.c.flagged_reason.label("reason"),
             flaggers.c.email.label("flagged_by"),
             sa.func.coalesce(own.c.flagged_at, own.c.created_at).label("waiting_since"),
             own.c.is_flagged,
-            own.c.status.label("avatar_status"),
+            own.c.status,
             own.c.moderation_notes.label("notes"),
             own.c.user_id,
         )
@@ -60,7 +60,7 @@ def avatar_queue(connection: sa.Connection) -> Report:
             Column("flagged_by", help="the admin who flagged it", wide=True, null="-"),
             Column("waiting_since", Kind.TIME, "when it was flagged, or else made"),
             Column("is_flagged", Kind.BOOLEAN, "whether it is flagged", wide=True),
-            Column("avatar_status", help="active, archived or deleted", wide=True),
+            Column("status", help="active, archived or deleted", wide=True),
             Column("notes", help="what moderators noted", wide=True, null="-"),
             _OWNER,
         ),
@@ -77,7 +77,7 @@ def image_queue(connection: sa.Connection) -> Report:
         sa.select(
             own.c.id,
             owners.c.email,
-            own.c.moderation_status.label("status"),
+            own.c.moderation_status.label("moderation"),
             own.c.flagged_reason.label("reason"),
             own.c.created_at,
             own.c.is_flagged,

@@ -1,8 +1,8 @@
 """What a report must say of the logs it reads: that rows of its time were pruned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time
-from operator import ge, gt
+from operator import and_, ge, gt
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,9 +41,11 @@ def _begins_after(select: sa.Select[Any], table: sa.Table, before: date) -> bool
     reading = [
         part
         for part in visitors.iterate(select)
-        if isinstance(part, sa.Select) and any(table in _tables(source) for source in part.get_final_froms())
+        if isinstance(part, sa.Select)
+        and any(found is table for source in part.get_final_froms() for found in _tables(source))
     ]
-    return all(any(since >= midnight for since in _since(part, table)) for part in reading)
+    # Of a log that no part has in its FROM as it is, nothing is known.
+    return bool(reading) and all(any(since >= midnight for since in _since(part, table)) for part in reading)
 
 
 def _tables(source: sa.FromClause) -> Iterator[sa.FromClause]:
@@ -57,8 +59,17 @@ def _tables(source: sa.FromClause) -> Iterator[sa.FromClause]:
 
 def _since(part: sa.Select[Any], table: sa.Table) -> Iterator[datetime]:
     """Yield the moments before which the part wants no row of the log."""
-    for condition in part._where_criteria:  # noqa: SLF001 (SQLAlchemy has no other way to the parts of a WHERE)
+    for condition in _alone(part._where_criteria):  # noqa: SLF001 (SQLAlchemy has no other way to the parts of a WHERE)
         if isinstance(condition, sa.BinaryExpression) and condition.operator in (ge, gt):
             value = getattr(condition.right, "value", None)
             if time_of(table) in condition.left.base_columns and isinstance(value, datetime):
                 yield value
+
+
+def _alone(conditions: Iterable[sa.ColumnElement[Any]]) -> Iterator[sa.ColumnElement[Any]]:
+    """Yield the conditions, those of an AND one by one: each of them must hold."""
+    for condition in conditions:
+        if isinstance(condition, sa.BooleanClauseList) and condition.operator is and_:
+            yield from _alone(condition.clauses)
+        else:
+            yield condition

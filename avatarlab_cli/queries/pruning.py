@@ -12,7 +12,7 @@ from avatarlab_cli.rollup import windows
 from avatarlab_cli.rollup.availability import availability, demand_access
 from avatarlab_cli.rollup.metrics import Source
 from avatarlab_cli.rollup.pricing import Extract, owned_rows
-from avatarlab_cli.rollup.pruned import is_before, kept, source_of
+from avatarlab_cli.rollup.pruned import demand_kept, is_before, kept, source_of
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
@@ -53,10 +53,14 @@ def demand_countable(live: LiveSchema, table: sa.Table) -> None:
 
 
 def demand_aggregated(connection: sa.Connection, table: sa.Table, before: date) -> None:
-    """Raise RefusedError unless usage_daily has what a log's rows before the day say now; closed months are final."""
+    """Raise RefusedError unless usage_daily has what a log's rows before the day say now; closed months are final.
+
+    Raises ConfigurationError where it is not known what was pruned before.
+    """
     source = source_of(table)
     if source is None:
         return
+    demand_kept(connection)
     days, first = connection.execute(_unaggregated(source, windows.first_open(connection), before)).one()
     if days:
         raise RefusedError(

@@ -10,7 +10,6 @@ from avatarlab_cli.errors import NotPermittedError
 from avatarlab_cli.rollup.metrics import SOURCES, Source, columns_of
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema, row_security_error
-from avatarlab_cli.schema.private import pruned_daily
 
 STORAGE = "storage.objects"
 # Read beside the sources, for accounts, plans and revenue.
@@ -22,14 +21,12 @@ class Availability:
     """What can be computed here.
 
     `skipped` maps each metric or cost that cannot to the reason. `measured` lists, for each source that can be
-    read, the metrics it gives; `priced` holds the kinds of cost whose quantities and names can be read. Where
-    `has_pruned`, what pruned rows counted for is on record.
+    read, the metrics it gives; `priced` holds the kinds of cost whose quantities and names can be read.
     """
 
     skipped: Mapping[str, str]
     measured: tuple[tuple[Source, tuple[str, ...]], ...]
     priced: frozenset[str]
-    has_pruned: bool = False
 
     def has(self, metric: str) -> bool:
         """Tell whether a metric, or a kind's cost column, can be computed."""
@@ -63,8 +60,7 @@ def availability(live: LiveSchema) -> Availability:
         skipped |= {"storage_bytes": reason, "storage_byte_days": reason, "storage_cost": reason}
     else:
         priced.add("storage")
-    has_pruned = live.has(qualified(pruned_daily))
-    return Availability(skipped, tuple(measured), frozenset(priced), has_pruned)
+    return Availability(skipped, tuple(measured), frozenset(priced))
 
 
 def demand_access(live: LiveSchema, tables: Iterable[str]) -> None:

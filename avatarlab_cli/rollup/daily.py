@@ -42,7 +42,11 @@ class DailyResult:
 def recompute(
     connection: sa.Connection, window: Window, available: Availability, rates: sa.Table, rate_version: str
 ) -> DailyResult:
-    """Set usage_daily in the window to what the source rows say now, priced by the temporary table of rates."""
+    """Set usage_daily in the window to what the source rows say now, priced by the temporary table of rates.
+
+    Raises ConfigurationError where it is not known what pruned rows counted for.
+    """
+    pruned.demand_kept(connection)
     table = fresh.temporary(connection, "usage_daily_fresh", _select(window, available, rates, rate_version))
     undated = _take_undated(connection, table)
     inside = sa.and_(usage_daily.c.day >= window.first, usage_daily.c.day < window.end)
@@ -67,10 +71,9 @@ def _select(window: Window, available: Availability, rates: sa.Table, rate_versi
         for part in _parts(source, metrics, window, available, rates)
     ]
     parts += _storage_parts(window, rates)
-    if available.has_pruned:
-        gone = pruned.kept(window).subquery("pruned")
-        counts = {metric: gone.c[metric] for metric in pruned.METRICS}
-        parts.append(_part(gone.c.day, gone.c.user_id, **counts))
+    gone = pruned.kept(window).subquery("pruned")
+    counts = {metric: gone.c[metric] for metric in pruned.METRICS}
+    parts.append(_part(gone.c.day, gone.c.user_id, **counts))
     everything = sa.union_all(*parts).subquery("everything")
     days = _days_with_snapshot(window)
     columns = {metric: _count(everything, metric, available) for metric in METRICS}

@@ -13,9 +13,18 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from avatarlab_cli.rollup.metrics import SOURCES, UNATTRIBUTED, Expression, Source, columns_of
+from avatarlab_cli.errors import ConfigurationError
+from avatarlab_cli.rollup.metrics import (
+    DEFINITION_VERSION,
+    SOURCES,
+    UNATTRIBUTED,
+    Expression,
+    Source,
+    columns_of,
+)
 from avatarlab_cli.rollup.pricing import Extract, owned_rows
 from avatarlab_cli.schema import supabase
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
 from avatarlab_cli.schema.private import pruned_daily
 from avatarlab_cli.timeframe import Window
@@ -23,6 +32,8 @@ from avatarlab_cli.timeframe import Window
 METRICS: tuple[str, ...] = tuple(
     metric for source in SOURCES if source.table in PRUNABLE for metric in source.measures
 )
+# By the definition as well: what it was counted by cannot be counted anew by another.
+_KEYS = ["day", "user_id", "definition_version"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,18 @@ def is_before(table: sa.Table, before: date) -> sa.ColumnElement[bool]:
     return time_of(table) < datetime.combine(before, time(), UTC)
 
 
+def demand_kept(connection: sa.Connection) -> None:
+    """Raise ConfigurationError where there is no record of what pruned rows counted for."""
+    name = qualified(pruned_daily)
+    if connection.scalar(sa.select(sa.func.to_regclass(name))) is None:
+        raise ConfigurationError(
+            f"{name} is missing: what pruned rows counted for is not known, and figures without it are too small",
+            hint="restore it from a backup; where nothing was ever pruned, run: avatarlab db migrate --repair",
+        )
+
+
 def kept(window: Window, metrics: Iterable[str] = METRICS) -> sa.Select[Any]:
-    """Return what pruned rows counted for in the window: day, user_id, metrics.
+    """Return what pruned rows counted for in the window: day, user_id, metrics; several rows for some.
 
     What an account had on record is nobody's once the account is gone.
     """
@@ -109,13 +130,12 @@ def _keeping(source: Source, gone: sa.CTE, before: date) -> sa.CTE:
     by = [owned.c.day, owned.c.user_id]
     sums = [sa.cast(sa.func.sum(owned.c[metric]), sa.BigInteger) for metric in metrics]
     # In one order, so that two who prune do not wait for each other in a circle.
-    counted = sa.select(*by, *sums).group_by(*by).order_by(*by)
-    adding = insert(pruned_daily).from_select(["day", "user_id", *metrics], counted)
+    version = sa.literal(DEFINITION_VERSION, sa.Integer)
+    counted = sa.select(*by, version, *sums).group_by(*by).order_by(*by)
+    adding = insert(pruned_daily).from_select([*_KEYS, *metrics], counted)
     added = {metric: pruned_daily.c[metric] + adding.excluded[metric] for metric in metrics}
     return (
-        adding.on_conflict_do_update(
-            index_elements=["day", "user_id"], set_={**added, "computed_at": sa.func.now()}
-        )
+        adding.on_conflict_do_update(index_elements=_KEYS, set_={**added, "computed_at": sa.func.now()})
         .returning(pruned_daily.c.day)
         .cte("kept")
     )

@@ -210,6 +210,7 @@ pruned_daily = sa.Table(
     metadata,
     sa.Column("day", sa.Date, primary_key=True),
     sa.Column("user_id", sa.Uuid, primary_key=True),
+    sa.Column("definition_version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("conversations_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     sa.Column("chat_messages_count", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     sa.Column("feedback_good", sa.BigInteger, nullable=False, server_default=sa.text("0")),

@@ -66,7 +66,9 @@ def test_due_soon_is_no_finding(shelf: str) -> None:
 
 def test_queue(shelf: str) -> None:
     """The one that waits longest stands first: since it was flagged, or else made."""
-    shown = invoke(shelf, "avatar", "queue", "--csv", "--fields", "name,email,status,reason,waiting_since")
+    shown = invoke(
+        shelf, "avatar", "queue", "--csv", "--fields", "name,email,moderation,reason,waiting_since"
+    )
     assert shown.out.splitlines()[1:] == [
         "Cleo,(unattributed),pending,,2025-01-01T00:00:00Z",
         "Nova 100%_,ada@example.com,flagged,looks real,2025-06-12T00:00:00Z",

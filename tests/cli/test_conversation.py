@@ -111,14 +111,14 @@ def test_feedback_by_model(known: str) -> None:
 
 
 def test_patterns(known: str) -> None:
-    """A pattern's texts are cut, and only shown where they are asked for."""
+    """Words and figures are shown, and in no format what was said: reading that takes a search."""
     shown = terminal(known, "conversation", "patterns", "--color", "never")
     assert shown.out.splitlines()[:2] == [
         "triggers   type      avatar  uses  success_rate  last_used",
         "hi, there  greeting  Ava        7        80.0 %  2025-06-13 12:00",
     ]
-    (row,) = json.loads(invoke(known, "conversation", "patterns", "--json").out)
-    assert (len(row["response"]), row["examples"]) == (80, "hi there")
+    every = invoke(known, "conversation", "patterns", "--json").out
+    assert not [text for text in ("Hello", "hi there") if text in every]
 
 
 def test_summary(known: str) -> None:
@@ -167,6 +167,17 @@ def test_what_is_found_nowhere_is_kept_too(known: str) -> None:
     assert (shown.code, shown.err.splitlines()[0]) == (0, "Nobody said that in that time.")
     (entry,) = searches(known)[before:]
     assert entry["changes"]["found"] == 0
+
+
+@pytest.mark.parametrize("secret", [SPOKEN, ADDRESS])
+def test_the_log_hides_what_was_searched_for(known: str, secret: str) -> None:
+    """More may read the audit log than may see a number or an address, so it has neither."""
+    before = len(searches(known))
+    assert search(known, f"call {secret}").code == 0
+    (entry,) = searches(known)[before:]
+    assert secret not in json.dumps(entry, default=str)
+    assert entry["changes"]["text"] == "call [hidden]"
+    assert "for 'call [hidden]'" in entry["description"]
 
 
 def test_nothing_is_shown_that_cannot_be_kept(known: str) -> None:

@@ -56,8 +56,8 @@ def test_stuck(shelf: str) -> None:
         (("--user", "ada"), [FOX, OWL]),
         (("--provider", "KIE-QWEN"), [FOX, OWL]),
         (("--flagged",), [HARE]),
-        (("--status", "approved", "--since", "36h"), [FOX]),
-        (("--status", "rejected"), []),
+        (("--moderation", "approved", "--since", "36h"), [FOX]),
+        (("--moderation", "rejected"), []),
     ],
 )
 def test_list(shelf: str, arguments: tuple[str, ...], found: list[object]) -> None:
@@ -76,7 +76,9 @@ def test_an_image_is_never_shown(shelf: str) -> None:
 def test_queue(shelf: str) -> None:
     """What is flagged waits, and what is not recorded of it is said."""
     shown = invoke(shelf, "image", "queue")
-    assert shown.out.splitlines()[1:] == [f"{HARE}  Eve@example.org  flagged  cruel   2025-06-12T00:00:00Z"]
+    assert shown.out.splitlines()[1:] == [
+        f"{HARE}  Eve@example.org  flagged     cruel   2025-06-12T00:00:00Z"
+    ]
     assert "when they were flagged" in shown.err
 
 
@@ -93,7 +95,7 @@ def test_a_terminal_is_wide_enough(shelf: str, verb: str) -> None:
         (("volume", "--by", "size"), ExitCode.USAGE, UNKNOWN_DIMENSION),
         (("videos", "--by", "size"), ExitCode.USAGE, UNKNOWN_DIMENSION),
         (("stuck", "--older-than", "2030-01-01"), ExitCode.USAGE, "lies ahead"),
-        (("list", "--status", "gone"), ExitCode.USAGE, "pending, approved, rejected, flagged"),
+        (("list", "--moderation", "gone"), ExitCode.USAGE, "pending, approved, rejected, flagged"),
         (("list", "--since", "yesterday"), ExitCode.USAGE, "ISO 8601"),
         (("list", "--user", "nobody"), ExitCode.NOT_FOUND, "there is no user 'nobody'"),
     ],

@@ -77,10 +77,24 @@ def test_unflag_decides_what_is_pending_and_leaves_a_rejection(conninfo: str, no
     done = act(conninfo, noun, "unflag", ann[:14], ben, "--yes", "--json")
     assert done.code == ExitCode.FAILED
     assert [(row["result"], row["detail"]) for row in json.loads(done.out)] == [
-        ("changed", "approved"),
+        ("changed", "unflagged, and approved unless rejected"),
         ("failed", "is rejected, and not flagged"),
     ]
     assert _values(conninfo, table, ben) == [False, None, "rejected"]
+
+
+@pytest.mark.parametrize("noun", KINDS)
+def test_a_rejection_stays_one(conninfo: str, noun: str) -> None:
+    """A rejected row that is flagged waits, and is rejected as before once it is unflagged."""
+    table, ann, _ = KINDS[noun]
+    _change(conninfo, f"UPDATE {table} SET moderation_status = 'rejected' WHERE id = '{ann}'")
+    for result in ("changed", "unchanged"):
+        done = act(conninfo, noun, "flag", ann, "--reason", "see this", "--json")
+        assert json.loads(done.out)[0]["result"] == result
+        assert _values(conninfo, table, ann) == [True, "see this", "rejected"]
+    assert [row["id"] for row in json.loads(act(conninfo, noun, "queue", "--json").out)] == [ann]
+    assert act(conninfo, noun, "unflag", ann).code == 0
+    assert _values(conninfo, table, ann) == [False, None, "rejected"]
 
 
 @pytest.mark.parametrize("noun", KINDS)

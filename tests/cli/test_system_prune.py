@@ -5,17 +5,19 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from avatarlab_cli.actions.engine import Order as ActOrder
 from avatarlab_cli.actions.pruning import Deleted, Prune
 from avatarlab_cli.actions.pruning import prune as prune_log
 from avatarlab_cli.database import Database
+from avatarlab_cli.queries.pruned_notes import notes
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.pruned import Batch
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
@@ -248,3 +250,16 @@ def test_reports_say_what_was_pruned(pruned: str) -> None:
     (key,) = query(pruned, "select id::text from platform_api_keys limit 1")[0]
     assert note in invoke(pruned, "key", "usage", key, "--since", "2025-04-01").err
     assert note in invoke(pruned, "key", "audit").err
+
+
+def test_what_a_report_asks_for_is_understood(pruned: str) -> None:
+    """Conditions under one AND count each; a log that is read in an unknown way may have been asked for anything."""
+    assert confirmed(pruned).code == 0
+    table = next(table for table in PRUNABLE if table.name == LOG)
+    midnight = datetime.combine(BEFORE, time(), UTC)
+    count = sa.select(sa.func.count())
+    later = [time_of(table) >= midnight, time_of(table) < midnight + timedelta(days=1)]
+    cases = [(count.where(sa.and_(*later)), 0), (count.where(later[0]), 0), (count.where(later[1]), 1)]
+    cases += [(count.select_from(sa.tablesample(table, 10)), 1), (count.where(sa.or_(*later)), 1)]
+    with Database(pruned).read() as connection:
+        assert [len(notes(connection, select)) for select, _ in cases] == [said for _, said in cases]

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
-from avatarlab_cli.errors import RefusedError
+from avatarlab_cli.errors import ConfigurationError, RefusedError
 from avatarlab_cli.queries import pruning
-from avatarlab_cli.rollup.pruned import METRICS, delete_some
+from avatarlab_cli.rollup.pruned import METRICS, delete_some, source_of
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
 from avatarlab_cli.schema.private import pruned, pruned_daily
@@ -27,11 +27,14 @@ EXAMPLES = settings(
 )
 FEEDBACK = "avatar_id, user_id, user_message, avatar_response, feedback, created_at"
 BOTH = (monthly_usage, platform_statistics)
+OLD = datetime(2024, 11, 30, 12, tzinfo=UTC)
+"""Before each day that is drawn to be pruned up to."""
 days = st.dates(date(2024, 12, 1), TODAY)
 # Of each log: until which day it is pruned, and after how many transactions that is broken off.
-prunings = st.dictionaries(
-    st.sampled_from(PRUNABLE), st.tuples(days, st.sampled_from((1, 2, 1000)), st.integers(0, 9))
-)
+how = st.tuples(days, st.sampled_from((1, 2, 1000)), st.integers(1, 9))
+counted = [table for table in PRUNABLE if source_of(table)]
+prunings = st.dictionaries(st.sampled_from(PRUNABLE), how)
+some_prunings = st.dictionaries(st.sampled_from(counted), how, min_size=1)
 Prunings = Mapping[sa.Table, tuple[date, int, int]]
 
 
@@ -66,11 +69,14 @@ def is_due(moment: datetime | None, before: date) -> bool:
 
 
 @EXAMPLES
-@given(data=datasets(TODAY, most_rows=9), first=prunings, then=prunings)
+@given(data=datasets(TODAY, most_rows=9), first=some_prunings, then=prunings)
 def test_no_figure_changes(migrated: Database, data: Dataset, first: Prunings, then: Prunings) -> None:
     """Whatever is pruned, in one go or broken off and begun again, the jobs find nothing to write."""
     with rolled_back(migrated) as connection:
         insert(connection, data)
+        user = add_user(connection, "old@example.com")
+        add_avatar(connection, user, OLD)
+        write_late(connection, user, OLD)
         run_jobs(connection, BOTH)
         for step in (first, then):
             for table, (before, most, times) in step.items():
@@ -78,6 +84,7 @@ def test_no_figure_changes(migrated: Database, data: Dataset, first: Prunings, t
                 due = sum(is_due(moment, before) for moment in rows)
                 gone = prune(connection, table, before, most, times)
                 assert gone == min(due, most * times)
+                assert gone or step is then
                 assert len(dated(connection, table)) == len(rows) - gone
             assert run_jobs(connection, BOTH) == 0
 
@@ -107,6 +114,7 @@ def write_late(connection: sa.Connection, user: UUID, moment: datetime) -> None:
     statements = (
         "insert into api_request_logs (user_id, endpoint, method, created_at) values (:user, '/', 'GET', :moment)",
         f"insert into conversations (avatar_id, phone_number, text, timestamp) select id, '1', 'hi', {own}",
+        f"insert into rag_search_logs (avatar_id, user_id, query_text, created_at) select id, user_id, 'hi', {own}",
         f"insert into conversation_feedback ({FEEDBACK}) select id, user_id, 'hi', 'ok', 'good', {own}",
     )
     for statement in statements:
@@ -223,14 +231,35 @@ def test_a_source_that_is_missing_takes_nothing_with_it(migrated: Database) -> N
         assert stored(connection, "monthly_usage", ("user_id", "usage_month")) == before
 
 
-def test_jobs_run_where_nothing_was_ever_pruned(migrated: Database) -> None:
-    """On a database without the tables for it the figures are those of the rows."""
+@pytest.mark.parametrize("job", BOTH)
+def test_what_was_pruned_must_be_on_record(migrated: Database, job: Any) -> None:  # noqa: ANN401 (a job's module)
+    """Without the table of it no figure is computed, which would be too small, and nothing more is pruned."""
+    with rolled_back(migrated) as connection:
+        connection.execute(sa.text("drop table avatarlab_admin.pruned_daily"))
+        with pytest.raises(ConfigurationError, match="pruned_daily is missing") as refused:
+            run_jobs(connection, [job])
+        assert "avatarlab db migrate --repair" in str(refused.value.hint)
+        with pytest.raises(ConfigurationError, match="pruned_daily is missing"):
+            pruning.demand_aggregated(connection, PRUNABLE[0], date(2025, 2, 1))
+
+
+def test_what_another_definition_counted_stays_apart(
+    migrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows pruned before and after a definition is raised stand apart, each with its own, and both count."""
+    moment = datetime(2025, 1, 31, 12, tzinfo=UTC)
     with rolled_back(migrated) as connection:
         user = add_user(connection)
-        add_avatar(connection, user, datetime(2025, 1, 31, 12, tzinfo=UTC))
+        add_avatar(connection, user, moment)
+        for version in (2, 3):
+            monkeypatch.setattr("avatarlab_cli.rollup.pruned.DEFINITION_VERSION", version)
+            write_late(connection, user, moment)
+            prune(connection, PRUNABLE[0], date(2025, 2, 1))
+        figures = sa.select(pruned_daily.c.definition_version, pruned_daily.c.api_requests_count)
+        assert sorted(map(tuple, connection.execute(figures))) == [(2, 1), (3, 1)]
         run_jobs(connection)
-        connection.execute(sa.text("drop table avatarlab_admin.pruned, avatarlab_admin.pruned_daily"))
-        assert run_jobs(connection) == 0
+        counted = connection.scalars(sa.text("select api_requests_count from avatarlab_admin.usage_daily"))
+        assert sum(counted) == 2
 
 
 def test_every_log_and_metric_has_its_place(migrated: Database) -> None:
@@ -238,4 +267,10 @@ def test_every_log_and_metric_has_its_place(migrated: Database) -> None:
     with rolled_back(migrated) as connection:
         found: Any = set(connection.scalars(sa.select(pruned.c.table_name)))
     assert found == {table.name for table in PRUNABLE}
-    assert {column.name for column in pruned_daily.c} == {"day", "user_id", "computed_at", *METRICS}
+    assert {column.name for column in pruned_daily.c} == {
+        "day",
+        "user_id",
+        "definition_version",
+        "computed_at",
+        *METRICS,
+    }

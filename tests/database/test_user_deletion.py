@@ -259,9 +259,16 @@ def test_what_stays_behind(migrated_seed_database: sa.Engine) -> None:
             ),
             {"ada": ADA},
         )
+        connection.execute(
+            sa.text(
+                "INSERT INTO avatarlab_admin.pruned_daily (day, user_id, definition_version) VALUES ('2025-01-01', :ada, 2)"
+            ),
+            {"ada": ADA},
+        )
         rows = plan(connection, ADA)
 
     assert effects(rows, "stays") == [
+        ("stays", "avatarlab_admin.pruned_daily", "user_id", 1),
         ("stays", "avatarlab_admin.usage_daily", "user_id", 2),
         ("stays", "public.avatar_memories", "user_id", 1),
         ("stays", "public.memory_categories", "user_id", 1),

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql import functions, visitors
 
 from avatarlab_cli.report import Report
 from avatarlab_cli.schema.reference import platform_tables
@@ -147,8 +147,10 @@ def columns_read(report: Report) -> dict[sa.Table, set[str]]:
 
 
 def parents_of(root: sa.ClauseElement) -> Iterator[tuple[sa.Column[Any], visitors.ExternallyTraversible]]:
-    """Yield each column of a table in a statement, with what stands directly around it."""
-    for element in visitors.iterate(root):
+    """Yield each column of a table in a statement, with what stands directly around it: the function it is given to."""
+    elements = list(visitors.iterate(root))
+    calls = {id(call.clauses): call for call in elements if isinstance(call, functions.FunctionElement)}
+    for element in elements:
         for child in element.get_children():
             if isinstance(child, sa.Column):
-                yield child, element
+                yield child, calls.get(id(element), element)

@@ -135,8 +135,6 @@ def patterns(tables: Tables, avatar: object = None) -> Iterator[Row]:
             "success_rate": row["success_rate"],
             "created_at": row["created_at"],
             "last_used": row["updated_at"],
-            "response": row["response_pattern"][:80],
-            "examples": " | ".join(row["examples"][:3])[:80],
         }
 
 

@@ -137,7 +137,7 @@ def listing(wanted: Fits) -> Callable[[Tables], Iterator[Row]]:
                     "model": model(row),
                     "type": row["generation_type"],
                     "place": place(row["image_url"]),
-                    "status": row.get("moderation_status"),
+                    "moderation": row.get("moderation_status"),
                     "is_flagged": row.get("is_flagged"),
                     "flagged_reason": row.get("flagged_reason"),
                     "url_bytes": len(row["image_url"].encode()),
@@ -162,7 +162,7 @@ def queue(tables: Tables) -> Iterator[Row]:
         yield {
             "id": row["id"],
             "email": tables.emails()[row["user_id"]],
-            "status": row["moderation_status"],
+            "moderation": row["moderation_status"],
             "reason": row["flagged_reason"],
             "created_at": row["created_at"],
             "is_flagged": row["is_flagged"],

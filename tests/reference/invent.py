@@ -69,7 +69,7 @@ POOLS: Mapping[str, tuple[object, ...]] = {
         None,
     ),
     "version_number": ("v1.0", "v1.1", "v1.10", "v2.0", "draft"),
-    "currency": ("USD", "USD", "usd", "EUR", None),
+    "currency": ("USD", "usd", "EUR", "eur", "Eur", None),
     "duration_seconds": (Decimal("0.5"), Decimal("12.345"), Decimal(0), None),
     "request_duration_ms": (None, None, 0, 12, 999),
     "status_code": (200, 200, 200, 429, 500, None),

@@ -43,8 +43,8 @@ def purchases(name: str, key: Key) -> Callable[[Tables], Iterator[Row]]:
 
 
 def is_offered(row: Row) -> bool:
-    """Tell whether an avatar is for sale or public."""
-    return row["is_marketplace_item"] is True or row["is_public"] is True
+    """Tell whether an avatar is for sale or public, and not deleted."""
+    return (row["is_marketplace_item"] is True or row["is_public"] is True) and row["status"] != "deleted"
 
 
 def summary(tables: Tables) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "generate_requirements.py"
+EVERY = ["a list", "a set"]
 HERE = "tests/unit/test_requirements.py::test_what_is_not_there_is_named"
 
 
@@ -23,18 +24,22 @@ def script() -> ModuleType:
 
 def problems(script: ModuleType, by: list[str], proof: list[str]) -> list[str]:
     areas = [{"area": "A", "needs": [{"need": "See it", "by": by, "proof": proof}]}]
-    return list(script.problems(areas, {"a list", "a set"}, {"a list"}, {"a list"}))
+    return list(script.problems(areas, EVERY, {"a list"}))
 
 
 def test_what_is_not_there_is_named(script: ModuleType) -> None:
-    """A command, a test, a recount that does not exist, a need without either, a report without a need."""
-    assert problems(script, ["a list"], [HERE, "watched: a list"]) == []
-    assert problems(script, ["a list", "b"], [HERE]) == ["there is no command 'b'"]
+    """A command, a test, a recount that does not exist, a need without either, a command without a need."""
+    assert problems(script, EVERY, [HERE, "watched: a list"]) == []
+    assert problems(script, [*EVERY, "b"], [HERE]) == ["there is no command 'b'"]
     assert problems(script, ["a set"], [HERE]) == ["'a list' serves no need"]
     for lost in (f"{HERE}_x", f"x{HERE}", "tests", "watched: a set", "watched: "):
-        assert problems(script, ["a list"], [lost]) == [f"there is no test {lost!r}"]
-    assert problems(script, ["a list"], []) == ["'See it' names no proof"]
-    assert problems(script, [], [HERE]) == ["'See it' names no by", "'a list' serves no need"]
+        assert problems(script, EVERY, [lost]) == [f"there is no test {lost!r}"]
+    assert problems(script, EVERY, []) == ["'See it' names no proof"]
+    assert problems(script, [], [HERE]) == [
+        "'See it' names no by",
+        "'a list' serves no need",
+        "'a set' serves no need",
+    ]
 
 
 def test_the_page_links_to_commands_and_tests(script: ModuleType) -> None:

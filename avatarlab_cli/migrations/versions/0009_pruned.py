@@ -55,6 +55,7 @@ def _pruned_daily() -> sa.Table:
         metadata,
         sa.Column("day", sa.Date, primary_key=True),
         sa.Column("user_id", sa.Uuid, primary_key=True),
+        sa.Column("definition_version", sa.Integer, primary_key=True, autoincrement=False),
         *(sa.Column(metric, sa.BigInteger, nullable=False, server_default=zero) for metric in METRICS),
         stamp("computed_at"),
     )

@@ -53,12 +53,12 @@ CASES = (
         "flagged since",
     ),
     _list(
-        images.Wanted(provider="KIE-nano-banana", status="approved"),
+        images.Wanted(provider="KIE-nano-banana", moderation="approved"),
         lambda row: (
             (row["provider"] or "").lower() == "kie-nano-banana"
             and row.get("moderation_status") == "approved"
         ),
-        "provider and status",
+        "provider and moderation",
     ),
     Case("image queue", moderation.image_queue, image.queue),
 )
