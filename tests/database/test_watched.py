@@ -1,13 +1,16 @@
 """Every report that watches the platform: its figures, what it says where something is missing, what it never reads."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.sql import elements, functions
 
 from avatarlab_cli.database import Database
+from avatarlab_cli.queries import pruned_notes
 from avatarlab_cli.schema.base import Vector, qualified
+from avatarlab_cli.schema.logs import PRUNABLE
 from tests.conftest import created_database, plain_engine
 from tests.database.watching import (
     TODAY,
@@ -136,3 +139,16 @@ def test_what_is_small() -> None:
     left = sa.func.left
     assert all(map(is_measure, (sa.func.length(url), left(url, LONGEST))))
     assert not any(map(is_measure, (left(url, LONGEST + 1), sa.func.lower(url), url)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_was_pruned_is_said(invented: sa.Engine, case: Case) -> None:
+    """Of a log whose rows of the time were pruned, each report that reads it says so."""
+    logs = {table.name for table in PRUNABLE}
+    with invented.connect() as connection:
+        day = TODAY + timedelta(days=1)
+        connection.execute(sa.text("update avatarlab_admin.pruned set before = :day"), {"day": day})
+        report = case.build(connection)
+        said = " ".join(pruned_notes.notes(connection, report.select))
+        read = {table.name for table in columns_read(report)} & logs
+        assert {name for name in logs if f"{name} was pruned" in said} == read
