@@ -169,7 +169,10 @@ ORDER BY without_embedding DESC;
 -- avatarlab training errors --since 2025-07-01
 SELECT message, count(*) AS occurrences, count(DISTINCT user_id) AS users, min(created_at) AS first_seen,
        max(created_at) AS last_seen
-FROM (SELECT regexp_replace(left(coalesce(details ->> 'error', message), 300), '[0-9]+', '<n>', 'g') AS message,
+FROM (SELECT regexp_replace(regexp_replace(regexp_replace(
+                 left(split_part(btrim(coalesce(nullif(details ->> 'error', ''), message), E' \n\r\t'), E'\n', 1), 300),
+                 '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '<id>', 'gi'),
+                 '\m(ftjob|file|org|req|run)[-_](?=[a-z]*[0-9])[0-9a-z]{6,}', '<id>', 'gi'), '[0-9]+', '<n>', 'g') AS message,
              user_id, created_at
       FROM avatar_training_logs WHERE log_type = 'error' AND created_at >= '2025-07-01Z') AS e
 GROUP BY message ORDER BY occurrences DESC;

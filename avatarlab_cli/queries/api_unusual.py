@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.outliers import FEWEST_DAYS, SCORE, deviation, score
 from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.pruned_notes import pruned_before
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
 from avatarlab_cli.schema.supabase import users
@@ -107,7 +108,7 @@ def unusual(connection: sa.Connection, day: date, bounds: Bounds) -> Report:
 def found(platform: Platform, day: date, bounds: Bounds) -> sa.Select[Any]:
     """Select the keys that `unusual` reports."""
     log, keys, owner = platform[api_request_logs], platform[platform_api_keys], platform[users]
-    first = day - timedelta(days=bounds.days)
+    first = _history_begins(platform.connection, day, bounds)
     made = sa.select(keys.c.id.label("key_id"), _day(keys.c.created_at).label("made")).cte("keys_made")
     rows = _judged(day, first, bounds)
     return (
@@ -126,6 +127,12 @@ def found(platform: Platform, day: date, bounds: Bounds) -> sa.Select[Any]:
         )
         .add_cte(_key_days(log, first, day), made)
     )
+
+
+def _history_begins(connection: sa.Connection, day: date, bounds: Bounds) -> date:
+    """Return the first day of the histories: of the days whose requests were pruned nothing is known."""
+    pruned = pruned_before(connection, api_request_logs)
+    return max(day - timedelta(days=bounds.days), pruned or date.min)
 
 
 def _judged(day: date, first: date, bounds: Bounds) -> sa.Subquery:
@@ -159,14 +166,15 @@ def _too_new(
         .subquery("used")
     )
     made = _day(keys.c.created_at)
-    since = day - timedelta(days=bounds.days)
+    since = _history_begins(connection, day, bounds)
     has_history = sa.exists().where(
         earlier.c.api_key_id == used.c.key_id, *_within(earlier, since, judged_from + timedelta(days=1))
     )
+    is_new = sa.true() if since > judged_from else sa.or_(made.is_(None), made > judged_from)
     select: sa.Select[Any] = (
         sa.select(sa.func.count())
         .select_from(used.outerjoin(keys, keys.c.id == used.c.key_id))
-        .where(sa.or_(made.is_(None), made > judged_from), ~has_history)
+        .where(is_new, ~has_history)
     )
     count = connection.scalar(select) or 0
     which = "1 key" if count == 1 else f"{count} keys"

@@ -24,6 +24,14 @@ def notes(connection: sa.Connection, select: sa.Select[Any]) -> tuple[str, ...]:
     )
 
 
+def pruned_before(connection: sa.Connection, table: sa.Table) -> date | None:
+    """Return the day before which a log's rows were pruned, None where none were or nobody knows."""
+    if not connection.scalar(_HAS_PRUNED):
+        return None
+    rows = connection.execute(_PRUNED, {"names": [table.name]})
+    return next((row.before for row in rows), None)
+
+
 _HAS_PRUNED = sa.text("""
     SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -62,6 +62,25 @@ def test_each_finding_has_its_name(engine: sa.Engine) -> None:
     assert report.unjudged == ()
 
 
+def test_pruned_days_are_no_days_without_use(engine: sa.Engine) -> None:
+    """What was done on days whose requests were pruned is not known, so nothing is unusual beside them."""
+    with engine.begin() as connection:
+        _write(connection, "steady", [30] * 20, is_old=True)
+        connection.execute(
+            sa.text("delete from api_request_logs where created_at < :day"), {"day": DAY - timedelta(days=3)}
+        )
+    for pruned, findings, notes in ((False, ["above"], 0), (True, [], 1)):
+        with engine.begin() as connection:
+            if pruned:
+                connection.execute(
+                    sa.text("update avatarlab_admin.pruned set before = :day where table_name = :log"),
+                    {"day": DAY - timedelta(days=3), "log": "api_request_logs"},
+                )
+            report = unusual(connection, DAY - timedelta(days=3), Bounds())
+            assert [row["finding"] for row in shown(connection, report)] == findings
+            assert len(report.notes) == notes
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_findings_equal_a_recount(engine: sa.Engine, seed: int) -> None:
     """Of keys of every habit, those are found that sorting each day finds; and those too new are counted."""
