@@ -82,10 +82,10 @@ VOICE = Dimension(
 def period(moment: Expression, unit: str) -> Expression:
     """Return the first day of the day, week or month a moment lies in, UTC."""
     # Literals, not parameters: SELECT and GROUP BY must name the same expression.
-    begin = sa.func.date_trunc(
-        sa.literal_column(f"'{unit}'"), sa.func.timezone(sa.literal_column("'UTC'"), moment)
+    local = sa.func.timezone(sa.literal_column("'UTC'"), moment)
+    return sa.cast(
+        local if unit == "day" else sa.func.date_trunc(sa.literal_column(f"'{unit}'"), local), sa.Date
     )
-    return sa.cast(begin, sa.Date)
 
 
 def demand(by: str, names: Collection[str], what: str) -> str:
