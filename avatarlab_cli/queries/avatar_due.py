@@ -25,7 +25,7 @@ def due(connection: sa.Connection, now: datetime, until: datetime) -> Report:
     # What is missing elsewhere does not keep it from judging.
     unjudged = platform.notes(overdue)
     owners, sold = platform[users], platform[purchases]
-    sales, figures = platform.per(sold.c.avatar_id, purchases=sa.func.count(sold.c.id))
+    sales, figures = platform.per(sold.c.avatar_id, own.c.id, purchases=sa.func.count(sold.c.id))
     select = (
         sa.select(
             own.c.id,
@@ -33,7 +33,7 @@ def due(connection: sa.Connection, now: datetime, until: datetime) -> Report:
             owner_of(own, owners).label("email"),
             own.c.scheduled_hard_delete_at.label("due_at"),
             (own.c.scheduled_hard_delete_at < now).label("is_overdue"),
-            platform.known(figures["purchases"]).label("purchases"),
+            figures["purchases"].label("purchases"),
             own.c.deleted_at,
             own.c.deletion_reason.label("reason"),
             own.c.user_id,

@@ -75,7 +75,7 @@ def _models(platform: Platform, figures: sa.FromClause) -> Labels:
     tuned = sa.case(
         (avatar.c.use_fine_tuned_model, sa.func.nullif(avatar.c.active_fine_tuned_model, "")),
     )
-    model = platform.known(sa.func.coalesce(tuned, avatar.c.base_model))
+    model = platform.known(sa.func.coalesce(tuned, avatar.c.base_model), avatar.c.id)
     sums = (sa.func.sum(figures.c[rating]).label(rating) for rating in RATINGS)
     joined = figures.outerjoin(avatar, avatar.c.id == figures.c.key)
     rows = sa.select(model.label("model"), *sums).select_from(joined).group_by(model).subquery("models")

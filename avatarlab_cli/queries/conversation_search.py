@@ -85,7 +85,7 @@ def search(  # noqa: PLR0913, PLR0917 (what is searched for, where, and which pa
         avatar.c.name.label("avatar"),
         sent.c.phone_number,
         sa.func.substr(said, begin, 2 * MARGIN + len(text)).label("passage"),
-        (_place(said, text) - begin + 1).label("position"),
+        platform.known(_place(said, text) - begin + 1, sent.c.id, chat.c.id).label("position"),
         page.c.found,
     ).select_from(
         page.outerjoin(sent, sa.and_(page.c.channel == API, sent.c.id == page.c.id))

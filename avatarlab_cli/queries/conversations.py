@@ -127,7 +127,8 @@ def channels(platform: Platform, span: Span, by: str, avatar_id: UUID | None) ->
     owner: Expression = sa.cast(sa.null(), sa.Uuid)
     if by == "user":
         avatar = platform[avatars]
-        rows, owner = sent.outerjoin(avatar, avatar.c.id == sent.c.avatar_id), avatar.c.user_id
+        rows = sent.outerjoin(avatar, avatar.c.id == sent.c.avatar_id)
+        owner = platform.known(avatar.c.user_id, avatar.c.id, sent.c.avatar_id)
     of_avatar = [() if avatar_id is None else (own.c.avatar_id == avatar_id,) for own in (sent, chat)]
     in_time = within(sent.c.timestamp, span)
     is_exchange = (chat.c.feedback == "neutral", within(chat.c.created_at, span))

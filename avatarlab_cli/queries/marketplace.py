@@ -128,7 +128,10 @@ def listing(connection: sa.Connection) -> Report:
     items, owners, bought = platform[avatars], platform[users], platform[bought_items]
     count = sa.func.count(bought.c.id)
     sales, figures = platform.per(
-        bought.c.avatar_id, purchases=count, completed=count.filter(bought.c.status == "completed")
+        bought.c.avatar_id,
+        items.c.id,
+        purchases=count,
+        completed=count.filter(bought.c.status == "completed"),
     )
     select = (
         sa.select(
@@ -139,8 +142,8 @@ def listing(connection: sa.Connection) -> Report:
             items.c.price,
             items.c.rating,
             items.c.total_sales,
-            platform.known(figures["purchases"]).label("purchases"),
-            platform.known(figures["completed"]).label("completed"),
+            figures["purchases"].label("purchases"),
+            figures["completed"].label("completed"),
             items.c.is_marketplace_item,
             items.c.is_public,
             items.c.creator_studio.label("studio"),

@@ -41,7 +41,7 @@ class _Memories:
         own, owners, photos = platform[avatar_memories], platform[users], platform[memory_images]
         count = sa.func.count(photos.c.id)
         counted, figures = platform.per(
-            photos.c.memory_id, images=count, primaries=count.filter(photos.c.is_primary)
+            photos.c.memory_id, own.c.id, images=count, primaries=count.filter(photos.c.is_primary)
         )
         source = own.outerjoin(counted, counted.c.by == own.c.id).outerjoin(
             owners, owners.c.id == own.c.user_id
@@ -117,7 +117,7 @@ def listing(connection: sa.Connection, wanted: Wanted) -> Report:
             named.c.name.label("avatar"),
             found.owners.c.email,
             own.c.memory_date,
-            platform.known(found.images).label("images"),
+            found.images.label("images"),
             problem.label("problem"),
             own.c.is_private,
             own.c.created_at,

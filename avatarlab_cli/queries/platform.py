@@ -4,19 +4,21 @@ What is missing is NULL, never 0: a column that is not there reads as NULL, a ta
 `known` turns into NULL what cannot be computed without them. A report's notes name what was missed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
-from avatarlab_cli.report import Column, Report
+from avatarlab_cli.queries.tracing import Trace, relation_of
+from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.availability import demand_access
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.timeframe import Span
 
 Expression = sa.ColumnElement[Any]
+_NUMBERS = {Kind.INTEGER, Kind.DECIMAL, Kind.MONEY, Kind.COST, Kind.BYTES, Kind.PERCENT}
 
 
 class Platform:
@@ -32,6 +34,8 @@ class Platform:
         self._relations: dict[sa.Table, sa.FromClause] = {}
         # The columns each stand-in lacks.
         self._lacking: dict[sa.FromClause, frozenset[str]] = {}
+        # What each NULL lacks that stands for something else.
+        self._unknown: dict[sa.ClauseElement, tuple[str, ...]] = {}
         self._missed: dict[str, None] = {}
 
     def __getitem__(self, table: sa.Table) -> sa.FromClause:
@@ -65,21 +69,26 @@ class Platform:
         if not lacking:
             return expression
         self._missed.update(dict.fromkeys(lacking))
-        return unknown(expression)
+        nothing = unknown(expression)
+        self._unknown[nothing] = tuple(lacking)
+        return nothing
 
     def count(self, of: Expression, *conditions: Expression) -> Expression:
         """Return how many rows of a group have `of` and fulfil the conditions; NULL where that is not known."""
         counted = sa.func.count(of)
         return self.known(counted.filter(*conditions) if conditions else counted)
 
-    def per(self, by: Expression, **figures: Expression) -> tuple[sa.Subquery, dict[str, Expression]]:
-        """Return a table's rows counted by `by`, to be joined by the column of that name; and the figures.
+    def per(
+        self, by: Expression, whose: Expression, **figures: Expression
+    ) -> tuple[sa.Subquery, dict[str, Expression]]:
+        """Return a table's rows counted by `by`, to be joined with `whose` by the column of that name; and the figures.
 
-        Read from an outer join, a figure is 0 where no row is counted.
+        Read from an outer join, a figure is 0 where no row is counted, and NULL where that is not known.
         """
         each = (figure.label(name) for name, figure in figures.items())
         rows = sa.select(by.label("by"), *each).where(by.is_not(None)).group_by(by).subquery()
-        return rows, {name: sa.case((rows.c.by.is_(None), 0), else_=rows.c[name]) for name in figures}
+        told = {name: sa.case((rows.c.by.is_(None), 0), else_=rows.c[name]) for name in figures}
+        return rows, {name: self.known(figure, whose) for name, figure in told.items()}
 
     def row(self, **figures: Expression) -> sa.Subquery:
         """Return one row of figures over all rows of a table, NULL where they are not known."""
@@ -90,28 +99,52 @@ class Platform:
         return self.known(average(of), *reads)
 
     def _missing(self, expression: sa.ClauseElement) -> Iterator[str]:
-        """Yield what the expression reads and this database lacks, tables rather than all of their columns.
+        """Yield what the expression hangs on and this database lacks, tables rather than all of their columns."""
+        if self._lacking:
+            yield from self._named(self._trace.of(expression))
 
-        What it reads from a subquery is what the subquery makes it of.
-        """
-        for element in visitors.iterate(expression):
-            relation = getattr(element, "table", None)
-            if isinstance(relation, sa.Alias):
-                relation = relation.element
-            if relation is not None and element.name in self._lacking.get(relation, ()):  # type: ignore[attr-defined]  # only columns have a table
-                name = next(qualified(t) for t, found in self._relations.items() if found is relation)
-                yield name if not self.live.has(name) else f"{name}.{element.name}"  # type: ignore[attr-defined]
-            elif isinstance(relation, sa.Subquery):
-                for base in element.proxy_set - {element}:  # type: ignore[attr-defined]
-                    yield from self._missing(base)
+    @property
+    def _trace(self) -> Trace:
+        return Trace({*self._lacking, *self._unknown})
+
+    def _named(self, found: Iterable[Any]) -> Iterator[str]:
+        for element in found:
+            yield from self._unknown.get(element, ())
+            column = element if relation_of(element) is not None else None
+            relation = element if column is None else relation_of(column)
+            if relation in self._lacking:
+                name = next(qualified(t) for t, each in self._relations.items() if each is relation)
+                if not self.live.has(name):
+                    yield name
+                elif column is not None and column.name in self._lacking[relation]:
+                    yield f"{name}.{column.name}"
 
     def report(self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
-        """Return the report, whose notes begin with what is missing of what it reads."""
+        """Return the report, whose notes begin with what is missing of what it reads.
+
+        A number that hangs on any of that, by the rows it is told of too, is NULL in every row.
+        """
         missed = self.notes(select)
         if missed:
             # That nothing is wrong cannot be told by who did not see all.
             more["empty"] = "Nothing was found in what could be looked at."
-        return Report(select, columns, notes=(*missed, *more.pop("notes", ())), **more)
+        notes = (*missed, *more.pop("notes", ()))
+        return Report(self._without_unknown(select, columns), columns, notes=notes, **more)
+
+    def _without_unknown(
+        self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...]
+    ) -> sa.Select[*tuple[Any, ...]]:
+        numbers = {column.name for column in columns if column.kind in _NUMBERS}
+        lost = {
+            column.name
+            for column in select.selected_columns
+            if self._lacking and column.name in numbers
+            if any(self._named(self._trace.of_column(select, column)))
+        }
+        if not lost:
+            return select
+        rows = select.subquery("rows")
+        return sa.select(*(unknown(c).label(c.name) if c.name in lost else c for c in rows.c))
 
     def page(self, parts: Sequence[sa.Select[Any]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report of one row with the figures of several selects, each of which sums up all of its rows."""
@@ -119,7 +152,7 @@ class Platform:
 
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""
-        self._missed.update(dict.fromkeys(self._missing(select)))
+        self._missed.update(dict.fromkeys(self._named(visitors.iterate(select))))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
 
 

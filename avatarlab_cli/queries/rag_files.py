@@ -91,7 +91,8 @@ def chunks(
     cut = _cut(platform, *([sa.select(own.c.id).where(*mine)] if mine else []))
     avatar, owner = platform[avatars], platform[users]
     piece = platform[document_chunks]
-    zero = platform.known(sa.literal_column("0", sa.BigInteger), piece.c.id, piece.c.knowledge_file_id)
+    joined = (piece.c.id, piece.c.knowledge_file_id, own.c.id)
+    zero = platform.known(sa.literal_column("0", sa.BigInteger), *joined)
     counts: dict[str, Expression] = {
         name: sa.case((cut.c.key.is_(None), zero), else_=cut.c[name]).label(name)
         if name in {"chunks", "empty", "duplicated", "without_embedding"}

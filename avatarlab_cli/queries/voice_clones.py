@@ -48,7 +48,7 @@ def by_status(connection: sa.Connection, before: datetime) -> Report:
     platform = Platform(connection)
     clone, made = platform[voice_clones], made_from(platform)
     sample = platform[voice_samples].c
-    reads = sample.voice_clone_id, sample.file_url
+    reads = clone.c.id, sample.voice_clone_id, sample.file_url
     known = (
         sa.select(
             clone.c.status,
@@ -123,7 +123,7 @@ def clones(connection: sa.Connection, now: datetime, before: datetime, wanted: W
     """Report each clone with its age and its recordings."""
     platform = Platform(connection)
     clone, made, sample = platform[voice_clones], made_from(platform), platform[voice_samples].c
-    reads = sample.voice_clone_id, sample.file_url
+    reads = clone.c.id, sample.voice_clone_id, sample.file_url
     conditions = [clone.c.status == wanted.status] if wanted.status is not None else []
     conditions += [is_stuck(platform, before)] if wanted.stuck else []
     conditions += [clone.c.user_id == wanted.user] if wanted.user is not None else []

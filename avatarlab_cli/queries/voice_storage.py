@@ -114,7 +114,7 @@ def _told_samples(platform: Platform) -> sa.Select[Any]:
         platform.known(sized, *reads).label("table_coverage"),
     ]
     # The condition makes it one row, whether or not a figure is left that sums up rows.
-    return sa.select(*told).having(sa.true())
+    return sa.select(*told).select_from(file).having(sa.true())
 
 
 def _told_speech(platform: Platform) -> sa.Select[Any]:

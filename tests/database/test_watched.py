@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from sqlalchemy.sql import elements, functions
 
 from avatarlab_cli.database import Database
 from avatarlab_cli.queries import pruned_notes
+from avatarlab_cli.report import Kind, Report
 from avatarlab_cli.schema.base import Vector, qualified
 from avatarlab_cli.schema.logs import PRUNABLE
 from tests.conftest import created_database, plain_engine
@@ -44,6 +46,7 @@ LARGE = {
 }
 # Of a beginning: an address names its bucket by then.
 LONGEST = 300
+NUMBERS = {Kind.INTEGER, Kind.DECIMAL, Kind.MONEY, Kind.COST, Kind.BYTES, Kind.PERCENT}
 MEASURES = {"length", "octet_length", "char_length", "left", "cardinality", "count"}
 
 
@@ -106,7 +109,19 @@ def test_what_is_missing_is_said(invented: sa.Engine, case: Case) -> None:
                     assert (name if lost is None else f"{name}.{lost}") in said
                     if whole.single:
                         assert [k for k, v in found[0].items() if v is not None and v != figures[0][k]] == []
+                    assert _only_seem_known(whole, figures, found) == []
                     step.rollback()
+
+
+def _only_seem_known(report: Report, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
+    """Return the figures that show a number, and sum up to another than before; a row less is no excuse."""
+    sums = {
+        column.name: [sum(row[column.name] or 0 for row in rows) for rows in (before, after)]
+        for column in report.columns
+        if column.kind in NUMBERS
+    }
+    shown = {name for row in after for name, value in row.items() if value is not None}
+    return [name for name, (was, now) in sums.items() if name in shown and was != now]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
