@@ -99,7 +99,10 @@ def unusual(connection: sa.Connection, day: date, bounds: Bounds) -> Report:
         select,
         _COLUMNS,
         sort="-score,email,prefix",
-        notes=_too_new(connection, platform[api_request_logs], platform[platform_api_keys], day, bounds),
+        notes=(
+            *pruned_notes(platform, day, bounds),
+            *_too_new(connection, platform[api_request_logs], platform[platform_api_keys], day, bounds),
+        ),
         unjudged=blind,
         empty="No key is far outside its own history" + (" that could be judged." if blind else "."),
     )
@@ -133,6 +136,19 @@ def _history_begins(connection: sa.Connection, day: date, bounds: Bounds) -> dat
     """Return the first day of the histories: of the days whose requests were pruned nothing is known."""
     pruned = pruned_before(connection, api_request_logs)
     return max(day - timedelta(days=bounds.days), pruned or date.min)
+
+
+def is_too_short(platform: Platform, day: date, bounds: Bounds) -> bool:
+    """Tell whether so much was pruned that no key has a history to judge a day by."""
+    return _history_begins(platform.connection, day, bounds) > day - timedelta(days=FEWEST_DAYS)
+
+
+def pruned_notes(platform: Platform, day: date, bounds: Bounds) -> tuple[str, ...]:
+    """Return what is to be said where histories begin only after what was pruned."""
+    begins = _history_begins(platform.connection, day, bounds)
+    if begins <= day - timedelta(days=bounds.days):
+        return ()
+    return (f"{api_request_logs.name} was pruned: histories begin on {begins}",)
 
 
 def _judged(day: date, first: date, bounds: Bounds) -> sa.Subquery:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries import api_unusual, cost_anomalies, overview_counts
 from avatarlab_cli.queries.overview_counts import DailyJobs, Line, Times
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.platform import Expression, Platform, unknown
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.statistics import TODAY_COLUMNS
 from avatarlab_cli.schema import private
@@ -49,8 +49,11 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     platform = Platform(connection)
     today = datetime.combine(now.astimezone(UTC), time(), UTC)
     times = Times(now, today - timedelta(days=8), today - timedelta(days=1), today)
-    unusual = api_unusual.found(platform, times.yesterday.date(), api_unusual.Bounds())
+    yesterday, bounds = times.yesterday.date(), api_unusual.Bounds()
+    unusual = api_unusual.found(platform, yesterday, bounds)
     keys = overview_counts.count_of(platform, unusual.subquery("unusual"))
+    if api_unusual.is_too_short(platform, yesterday, bounds):
+        keys = unknown(keys)
     lines = [
         *_yesterday(platform, times),
         *overview_counts.lines(platform, times, jobs),
@@ -60,7 +63,8 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     each = sa.union_all(*(_select(position, line) for position, line in enumerate(lines, 1))).subquery(
         "lines"
     )
-    return platform.report(_judged(each), COLUMNS, sort="position", notes=_age_notes(platform, times))
+    notes = (*api_unusual.pruned_notes(platform, yesterday, bounds), *_age_notes(platform, times))
+    return platform.report(_judged(each), COLUMNS, of_lines=True, sort="position", notes=notes)
 
 
 def _select(position: int, line: Line) -> sa.Select[Any]:

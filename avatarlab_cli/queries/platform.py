@@ -119,17 +119,26 @@ class Platform:
                 elif column is not None and column.name in self._lacking[relation]:
                     yield f"{name}.{column.name}"
 
-    def report(self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
+    def report(
+        self,
+        select: sa.Select[*tuple[Any, ...]],
+        columns: tuple[Column, ...],
+        *,
+        of_lines: bool = False,
+        **more: Any,  # noqa: ANN401 (the rest of Report's fields)
+    ) -> Report:
         """Return the report, whose notes begin with what is missing of what it reads.
 
-        A number that hangs on any of that, by the rows it is told of too, is NULL in every row.
+        A number that hangs on any of that, by the rows it is told of too, is NULL in every row; not so `of_lines`, each
+        of which is a figure of its own.
         """
         missed = self.notes(select)
         if missed:
             # That nothing is wrong cannot be told by who did not see all.
             more["empty"] = "Nothing was found in what could be looked at."
         notes = (*missed, *more.pop("notes", ()))
-        return Report(self._without_unknown(select, columns), columns, notes=notes, **more)
+        known = select if of_lines else self._without_unknown(select, columns)
+        return Report(known, columns, notes=notes, **more)
 
     def _without_unknown(
         self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...]

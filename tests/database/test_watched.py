@@ -109,7 +109,9 @@ def test_what_is_missing_is_said(invented: sa.Engine, case: Case) -> None:
                     assert (name if lost is None else f"{name}.{lost}") in said
                     if whole.single:
                         assert [k for k, v in found[0].items() if v is not None and v != figures[0][k]] == []
-                    assert _only_seem_known(whole, figures, found) == []
+                    # Each line of the morning's page is a figure of its own.
+                    if case.command != "overview":
+                        assert _only_seem_known(whole, figures, found) == []
                     step.rollback()
 
 
@@ -161,9 +163,9 @@ def test_what_was_pruned_is_said(invented: sa.Engine, case: Case) -> None:
     """Of a log whose rows of the time were pruned, each report that reads it says so."""
     logs = {table.name for table in PRUNABLE}
     with invented.connect() as connection:
+        read = {table.name for table in columns_read(case.build(connection))} & logs
         day = TODAY + timedelta(days=1)
         connection.execute(sa.text("update avatarlab_admin.pruned set before = :day"), {"day": day})
         report = case.build(connection)
-        said = " ".join(pruned_notes.notes(connection, report.select))
-        read = {table.name for table in columns_read(report)} & logs
+        said = " ".join((*report.notes, *pruned_notes.notes(connection, report.select)))
         assert {name for name in logs if f"{name} was pruned" in said} == read
