@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from avatarlab_cli.queries.keys import NOT_LOGGED, status_of
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Platform, share, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
 from avatarlab_cli.schema.supabase import users
@@ -45,9 +45,7 @@ def used(connection: sa.Connection, span: Span) -> Report:
             sa.case((calls.c.is_keyless, NO_KEY), else_=keys.c.api_key_prefix).label("prefix"),
             platform.known(status_of(keys)).label("status"),
             requests.label("requests"),
-            sa.func.round(
-                sa.cast(requests, sa.Numeric) / sa.func.nullif(sa.func.sum(requests).over(), 0), 6
-            ).label("share"),
+            share(requests, sa.func.sum(requests).over()).label("share"),
             platform.known(sa.func.coalesce(calls.c.endpoints, 0), *read, log.c.endpoint).label("endpoints"),
             platform.known(sa.func.coalesce(calls.c.called, ""), *read, log.c.endpoint).label("called"),
             calls.c.last_request,
@@ -76,7 +74,7 @@ def _calls(log: sa.FromClause, span: Span) -> sa.Subquery:
             sa.func.count().label("requests"),
             sa.func.max(log.c.created_at).label("last_request"),
         )
-        .where(log.c.created_at >= span.since, log.c.created_at < span.until)
+        .where(within(log.c.created_at, span))
         .group_by(log.c.api_key_id, log.c.endpoint)
         .subquery("each")
     )

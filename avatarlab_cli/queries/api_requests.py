@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.keys import status_of
-from avatarlab_cli.queries.platform import Expression, Platform, within
+from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
@@ -123,7 +123,7 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
             named.c.endpoint,
             named.c.method,
             requests.label("requests"),
-            _share(requests).label("share"),
+            share(requests, sa.func.sum(requests).over()).label("share"),
             platform.known(sa.func.count(named.c.user_id.distinct()), log.c.user_id).label("users"),
             platform.known(sa.func.count(named.c.api_key_id.distinct()), log.c.api_key_id).label("keys"),
             platform.known(_average(named)).label("average_ms"),
@@ -163,7 +163,7 @@ def users(connection: sa.Connection, span: Span) -> Report:
         sa.select(
             each.c.user_id,
             requests.label("requests"),
-            _share(requests).label("share"),
+            share(requests, sa.func.sum(requests).over()).label("share"),
             platform.known(sa.func.count(each.c.api_key_id.distinct()), log.c.api_key_id).label("keys"),
             platform.known(sa.func.count(each.c.endpoint.distinct()), log.c.endpoint).label("endpoints"),
             sa.func.max(each.c.last).label("last_request"),
@@ -209,8 +209,3 @@ def _named(log: sa.FromClause, span: Span) -> sa.Subquery:
         .group_by(*names)
         .subquery("named")
     )
-
-
-def _share(part: Expression) -> Expression:
-    """Return a group's share of what all groups have together."""
-    return sa.func.round(sa.cast(part, sa.Numeric) / sa.func.nullif(sa.func.sum(part).over(), 0), 6)

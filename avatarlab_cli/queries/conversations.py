@@ -81,7 +81,7 @@ def _web_totals(platform: Platform, span: Span) -> sa.Subquery:
     ratings = [
         platform.count(own.c.id, own.c.feedback == rating, *when).label(rating + suffix)
         for rating in ("good", "bad")
-        for suffix, when in (("", ()), ("_30d", recent))
+        for suffix, when in (("", ()), ("_30d", (recent,)))
     ]
     return sa.select(
         platform.count(own.c.id, is_exchange).label("web_exchanges"),

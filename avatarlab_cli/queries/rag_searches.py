@@ -152,7 +152,7 @@ def slow(connection: sa.Connection, span: Span) -> Report:
     platform = Platform(connection)
     own = platform[api_request_logs]
     took = own.c.request_duration_ms
-    within_group = (sa.func.percentile_cont(share).within_group(took) for share in (0.5, 0.95))
+    within_group = (sa.func.percentile_cont(part).within_group(took) for part in (0.5, 0.95))
     median, high = (platform.known(sa.cast(each, sa.Numeric)) for each in within_group)
     return platform.report(
         sa.select(

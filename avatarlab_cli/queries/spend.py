@@ -9,14 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.metrics import SOURCES, Priced, Source
 from avatarlab_cli.rollup.pricing import Extract, owned_rows, priced_rows
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.timeframe import Span, Window
-
-Expression = sa.ColumnElement[Any]
 
 _SOURCES = {source.priced.kind: source for source in SOURCES if source.priced}
 _ALWAYS = Window(date.min, date.max)

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
-from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.platform import Expression, Platform, within
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema import system
@@ -27,7 +27,7 @@ def logs(
         raise UsageError(f"{level!r} is not a level", hint=f"levels: {', '.join(LEVELS)}")
     platform = Platform(connection)
     log, owner = platform[system.system_logs], platform[users]
-    asked: list[Expression] = [log.c.created_at >= span.since, log.c.created_at < span.until]
+    asked: list[Expression] = [within(log.c.created_at, span)]
     asked += [] if level is None else [log.c.level == level]
     asked += [] if category is None else [log.c.category == category]
     asked += [] if user is None else [log.c.user_id == user.id]

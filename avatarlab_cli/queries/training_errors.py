@@ -6,12 +6,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.naming import Naming
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Expression, Platform, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.training import avatar_fine_tune_jobs, avatar_training_data, avatar_training_logs
 from avatarlab_cli.timeframe import Span
-
-Expression = sa.ColumnElement[Any]
 
 RUN = Naming(
     "training run",
@@ -42,7 +40,7 @@ def errors(connection: sa.Connection, span: Span) -> Report:
             sa.func.min(rows.c.at).label("first_seen"),
             sa.func.max(rows.c.at).label("last_seen"),
         )
-        .where(rows.c.at >= span.since, rows.c.at < span.until)
+        .where(within(rows.c.at, span))
         .group_by(rows.c.source, message),
         (
             Column(

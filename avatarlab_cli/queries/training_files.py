@@ -5,13 +5,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dimensions import USER, plain
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.dimensions import USER, period, plain
+from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.queries.training_jobs import rate
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.training import avatar_training_files
-
-Expression = sa.ColumnElement[Any]
 
 PROCESSED, FAILED = "completed", "failed"
 DIMENSIONS = {
@@ -44,7 +42,7 @@ def files(connection: sa.Connection, by: str, user: UUID | None = None) -> Repor
     """Report how many files were uploaded and what became of them, of one user or all, by one of DIMENSIONS."""
     platform = Platform(connection)
     own = platform[avatar_training_files].c
-    day = sa.cast(sa.func.timezone("UTC", own.uploaded_at), sa.Date)
+    day = period(own.uploaded_at, "day")
     key = {"status": own.processing_status, "type": own.content_type, "user": own.user_id, "day": day}[by]
     each = (
         sa.select(

@@ -7,14 +7,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
-from avatarlab_cli.queries.platform import Platform, share
+from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.queries.spend import note, spend
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.training import avatar_fine_tune_jobs, avatar_training_data
 from avatarlab_cli.timeframe import Span
-
-Expression = sa.ColumnElement[Any]
 
 SESSION, FINE_TUNE = "session", "fine-tune"
 SUCCEEDED = {SESSION: "completed", FINE_TUNE: "succeeded"}
@@ -43,7 +41,7 @@ class Wanted:
         """Return what its rows fulfil."""
         given = {own.user_id: self.user, own.avatar_id: self.avatar, own.status: self.status}
         named = [column == value for column, value in given.items() if value is not None]
-        return [own.created_at >= self.span.since, own.created_at < self.span.until, *named]
+        return [within(own.created_at, self.span), *named]
 
 
 def _rows(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Subquery:

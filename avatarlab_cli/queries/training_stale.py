@@ -7,12 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import AVATAR, USER
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.queries.training_jobs import FINE_TUNE, POLLED, SESSION
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.training import avatar_fine_tune_jobs, avatar_training_data, avatar_training_files
-
-Expression = sa.ColumnElement[Any]
 
 WAITING = ("pending", "processing")
 OF_JOBS = ("validating_files", "queued", "running")

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import training_stale
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Platform, within
 from avatarlab_cli.queries.spend import note, spend
 from avatarlab_cli.queries.training_files import bytes_once, known_bytes
 from avatarlab_cli.queries.training_jobs import (
@@ -51,7 +51,7 @@ def summary(connection: sa.Connection, span: Span, before: datetime, card: RateC
 def _ended(platform: Platform, table: sa.Table, kind: str, span: Span) -> sa.Select[Any]:
     """Select how many trainings of a kind there are and were begun in the time, and how those ended."""
     own, name = platform[table].c, kind.replace("-", "_")
-    is_new = sa.and_(own.created_at >= span.since, own.created_at < span.until)
+    is_new = within(own.created_at, span)
     good = own.status == SUCCEEDED[kind]
     counts = [platform.count(own.id, is_new, status) for status in (good, own.status == FAILED)]
     return sa.select(
@@ -96,7 +96,7 @@ def _stale(platform: Platform, before: datetime) -> sa.Select[Any]:
 
 def _errors(platform: Platform, span: Span) -> sa.Select[Any]:
     own = platform[avatar_training_logs].c
-    wanted = own.log_type == "error", own.created_at >= span.since, own.created_at < span.until
+    wanted = own.log_type == "error", within(own.created_at, span)
     return sa.select(platform.known(sa.func.count(own.id), *wanted).label("errors_30d")).where(*wanted)
 
 

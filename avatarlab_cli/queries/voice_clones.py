@@ -8,12 +8,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import USER
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.queries.voice_samples import TWICE, files
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.voice import voice_clones, voice_samples
-
-Expression = sa.ColumnElement[Any]
 
 TRAINING = "training"
 POLLED = "a clone becomes active only when its user looks at the list: one in training may be finished"

@@ -6,12 +6,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from avatarlab_cli.queries.dimensions import USER, plain
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.dimensions import USER, period, plain
+from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.voice import voice_samples
-
-Expression = sa.ColumnElement[Any]
 
 TWICE = "a recording has a row of its upload and one more of each clone made from it: it counts once"
 IN_CLONE, UNUSED = "in a clone", "without clone"
@@ -61,7 +59,7 @@ def samples(connection: sa.Connection, by: str, user: UUID | None = None) -> Rep
             sa.case((file.c.is_used, sa.literal(IN_CLONE)), else_=sa.literal(UNUSED)), own.voice_clone_id
         ),
         "user": file.c.user_id,
-        "day": sa.cast(sa.func.timezone("UTC", file.c.uploaded_at), sa.Date),
+        "day": period(file.c.uploaded_at, "day"),
     }
     grouped = (
         sa.select(keys[by].label("key"), *_figures(platform, file))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dimensions import USER, VOICE, plain
+from avatarlab_cli.queries.dimensions import DAY, USER, VOICE, plain
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.queries.spend import note, spend
 from avatarlab_cli.report import Column, Kind, Report
@@ -19,7 +19,7 @@ DIMENSIONS = {
     "user": USER,
     "voice": VOICE,
     "provider": plain("provider", "who is paid; no row says so, and there is but one"),
-    "day": plain("day", "the day, UTC", Kind.DATE),
+    "day": DAY,
     "model": plain("model", "the model the row names"),
 }
 

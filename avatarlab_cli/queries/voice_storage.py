@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries.objects import OBJECT_COLUMNS
-from avatarlab_cli.queries.platform import Platform, share
+from avatarlab_cli.queries.platform import Expression, Platform, share
 from avatarlab_cli.queries.storage_ledger import Stored, known_sum, unsized
 from avatarlab_cli.queries.voice_samples import files
 from avatarlab_cli.report import Column, Kind, Report
@@ -15,8 +15,6 @@ from avatarlab_cli.rollup.names import Naming, names
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.supabase import objects
 from avatarlab_cli.schema.voice import tts_generations, voice_samples
-
-Expression = sa.ColumnElement[Any]
 
 BUCKET = "voice-samples"
 SAMPLES, SPEECH, OTHER = "samples", "speech", "other"

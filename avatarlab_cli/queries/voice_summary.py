@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.platform import Platform
+from avatarlab_cli.queries.platform import Platform, within
 from avatarlab_cli.queries.spend import note, spend
 from avatarlab_cli.queries.voice_clones import TRAINING, is_stuck, made_from
 from avatarlab_cli.queries.voice_samples import files
@@ -34,13 +34,13 @@ def _clones(platform: Platform, span: Span, before: datetime) -> sa.Select[Any]:
         platform.count(own.id, own.status == TRAINING).label("clones_in_training"),
         platform.count(own.id, is_stuck(platform, before)).label("clones_stuck"),
         platform.known(lone, sample.voice_clone_id, sample.file_url).label("clones_without_samples"),
-        platform.count(own.id, own.created_at >= span.since, own.created_at < span.until).label("clones_30d"),
+        platform.count(own.id, within(own.created_at, span)).label("clones_30d"),
     ).select_from(joined)
 
 
 def _samples(platform: Platform, span: Span) -> sa.Select[Any]:
     file, own = files(platform), platform[voice_samples].c
-    is_new = sa.and_(file.c.uploaded_at >= span.since, file.c.uploaded_at < span.until)
+    is_new = within(file.c.uploaded_at, span)
     size = sa.case((sa.func.count() == 0, 0), else_=sa.func.sum(file.c.bytes))
     count = sa.func.count
     return sa.select(
@@ -59,7 +59,7 @@ def _samples(platform: Platform, span: Span) -> sa.Select[Any]:
 def _speech(platform: Platform, span: Span, card: RateCard) -> sa.Select[Any]:
     """Return the speech of always and of the time from one pass over its rows."""
     own = platform[tts_generations].c
-    is_recent = sa.and_(own.created_at >= span.since, own.created_at < span.until)
+    is_recent = within(own.created_at, span)
     told = spend(platform, "voice", card, names=("is_recent",), by={"is_recent": is_recent})
     total = sa.func.sum
 
