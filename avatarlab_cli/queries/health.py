@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import schema, storage_tables, wanted_indexes
-from avatarlab_cli.queries.overview_counts import FAILED_RUNS, RUN_EVERY, DailyJobs
+from avatarlab_cli.queries.overview_counts import FAILED_RUNS, RUN_EVERY, DailyJobs, successes
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import windows
@@ -95,9 +95,7 @@ def _sized(items: Any) -> int:  # noqa: ANN401 (a list, to those who read `db st
 def _jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Iterator[Row]:
     """Check that each job had a success within a day, its own or that of a job which does its work too."""
     runs = platform[job_runs]
-    latest = sa.select(runs.c.job, sa.func.max(runs.c.started_at)).where(
-        runs.c.status == "succeeded", sa.not_(runs.c.is_dry_run)
-    )
+    latest = sa.select(runs.c.job, sa.func.max(runs.c.started_at)).where(*successes(runs))
     rows = platform.connection.execute(latest.group_by(runs.c.job))
     found: Mapping[str, datetime] = {name: at for name, at in rows}  # noqa: C416 (rows are not pairs to mypy)
     for job, doing in jobs.items():

@@ -54,8 +54,9 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     keys = overview_counts.count_of(platform, unusual.subquery("unusual"))
     if api_unusual.is_too_short(platform, yesterday, bounds):
         keys = unknown(keys)
+    run = _latest_run(platform)
     lines = [
-        *_yesterday(platform, times),
+        *_yesterday(platform, times, run),
         *overview_counts.lines(platform, times, jobs),
         Line("unusual", "API keys", keys, "avatarlab api unusual"),
         Line("unusual", "costs", _anomalies(platform, times), "avatarlab cost anomalies"),
@@ -63,7 +64,7 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     each = sa.union_all(*(_select(position, line) for position, line in enumerate(lines, 1))).subquery(
         "lines"
     )
-    notes = (*api_unusual.pruned_notes(platform, yesterday, bounds), *_age_notes(platform, times))
+    notes = (*api_unusual.pruned_notes(platform, yesterday, bounds), *_age_notes(times, run))
     return platform.report(_judged(each), COLUMNS, of_lines=True, sort="position", notes=notes)
 
 
@@ -100,10 +101,9 @@ def _judged(each: sa.Subquery) -> sa.Select[Any]:
     )
 
 
-def _yesterday(platform: Platform, times: Times) -> Iterator[Line]:
+def _yesterday(platform: Platform, times: Times, run: Any) -> Iterator[Line]:  # noqa: ANN401 (a row)
     """Yield the stored statistics; what the run could not count is stored as 0 in some columns, and not known."""
     stored = platform[platform_statistics]
-    run = _latest_run(platform)
     skipped = {} if run is None else run.metrics_skipped
     day = stored.c.stat_date
     for name, (what, more) in FIGURES.items():
@@ -136,14 +136,13 @@ def _latest_run(platform: Platform) -> Any:  # noqa: ANN401 (a row)
     runs = platform[private.job_runs]
     return platform.connection.execute(
         sa.select(runs.c.started_at, runs.c.metrics_skipped)
-        .where(runs.c.job == "platform-statistics", runs.c.status == "succeeded", sa.not_(runs.c.is_dry_run))
+        .where(runs.c.job == "platform-statistics", *overview_counts.successes(runs))
         .order_by(runs.c.started_at.desc())
         .limit(1)
     ).one_or_none()
 
 
-def _age_notes(platform: Platform, times: Times) -> tuple[str, ...]:
-    run = _latest_run(platform)
+def _age_notes(times: Times, run: Any) -> tuple[str, ...]:  # noqa: ANN401 (a row)
     if run is None:
         return (f"the platform's figures were never computed: `{COMPUTE}`",)
     if run.started_at < times.today:

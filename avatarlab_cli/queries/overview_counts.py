@@ -57,7 +57,7 @@ def lines(platform: Platform, times: Times, jobs: DailyJobs) -> Iterator[Line]:
 def is_computed(runs: sa.FromClause, day: date, since: datetime) -> Expression:
     """Return the condition that a run has computed the usage of a day since then."""
     return sa.exists().where(
-        *_successes(runs),
+        *successes(runs),
         runs.c.job == "monthly-usage",
         runs.c.started_at >= since,
         # A run's window may end long after the day it ran on.
@@ -147,14 +147,15 @@ def _late_jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Expression
     """Count the jobs without a success for longer than a day."""
     runs = platform[job_runs]
     is_late = (
-        ~sa.exists().where(*_successes(runs), runs.c.job.in_(doing), runs.c.started_at >= now - RUN_EVERY)
+        ~sa.exists().where(*successes(runs), runs.c.job.in_(doing), runs.c.started_at >= now - RUN_EVERY)
         for doing in jobs.values()
     )
     late = sum((sa.cast(each, sa.Integer) for each in is_late), sa.literal(0))
     return platform.known(late, runs.c.status)
 
 
-def _successes(runs: sa.FromClause) -> tuple[Expression, ...]:
+def successes(runs: sa.FromClause) -> tuple[Expression, ...]:
+    """Return the conditions that a run did its work, and kept it."""
     return runs.c.status == "succeeded", sa.not_(runs.c.is_dry_run)
 
 

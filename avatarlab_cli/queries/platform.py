@@ -143,12 +143,13 @@ class Platform:
     def _without_unknown(
         self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...]
     ) -> sa.Select[*tuple[Any, ...]]:
+        if not self._lacking:
+            return select
         numbers = {column.name for column in columns if column.kind in _NUMBERS}
         lost = {
             column.name
             for column in select.selected_columns
-            if self._lacking and column.name in numbers
-            if any(self._named(self._trace.of_column(select, column)))
+            if column.name in numbers and any(self._named(self._trace.of_column(select, column)))
         }
         if not lost:
             return select
@@ -161,7 +162,8 @@ class Platform:
 
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""
-        self._missed.update(dict.fromkeys(self._named(visitors.iterate(select))))
+        if self._lacking:
+            self._missed.update(dict.fromkeys(self._named(visitors.iterate(select))))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
 
 
