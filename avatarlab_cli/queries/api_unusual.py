@@ -92,7 +92,8 @@ def unusual(connection: sa.Connection, day: date, bounds: Bounds) -> Report:
     `at_least` requests.
     """
     platform = Platform(connection)
-    select = found(platform, day, bounds)
+    begins = history_begins(connection, day, bounds)
+    select = found(platform, day, bounds, begins)
     # Who sees nothing unusual because a column is missing has seen nothing.
     blind = platform.notes(select)
     return platform.report(
@@ -100,20 +101,19 @@ def unusual(connection: sa.Connection, day: date, bounds: Bounds) -> Report:
         _COLUMNS,
         sort="-score,email,prefix",
         notes=(
-            *pruned_notes(platform, day, bounds),
-            *_too_new(connection, platform[api_request_logs], platform[platform_api_keys], day, bounds),
+            *pruned_notes(day, bounds, begins),
+            *_too_new(platform, day, bounds, begins),
         ),
         unjudged=blind,
         empty="No key is far outside its own history" + (" that could be judged." if blind else "."),
     )
 
 
-def found(platform: Platform, day: date, bounds: Bounds) -> sa.Select[Any]:
-    """Select the keys that `unusual` reports."""
+def found(platform: Platform, day: date, bounds: Bounds, begins: date) -> sa.Select[Any]:
+    """Select the keys that `unusual` reports, by histories that begin on that day."""
     log, keys, owner = platform[api_request_logs], platform[platform_api_keys], platform[users]
-    first = _history_begins(platform.connection, day, bounds)
     made = sa.select(keys.c.id.label("key_id"), _day(keys.c.created_at).label("made")).cte("keys_made")
-    rows = _judged(day, first, bounds)
+    rows = _judged(day, begins, bounds)
     return (
         sa.select(
             rows.c.day,
@@ -128,24 +128,23 @@ def found(platform: Platform, day: date, bounds: Bounds) -> sa.Select[Any]:
         .select_from(
             rows.outerjoin(keys, keys.c.id == rows.c.key_id).outerjoin(owner, owner.c.id == keys.c.user_id)
         )
-        .add_cte(_key_days(log, first, day), made)
+        .add_cte(_key_days(log, begins, day), made)
     )
 
 
-def _history_begins(connection: sa.Connection, day: date, bounds: Bounds) -> date:
+def history_begins(connection: sa.Connection, day: date, bounds: Bounds) -> date:
     """Return the first day of the histories: of the days whose requests were pruned nothing is known."""
     pruned = pruned_before(connection, api_request_logs)
     return max(day - timedelta(days=bounds.days), pruned or date.min)
 
 
-def is_too_short(platform: Platform, day: date, bounds: Bounds) -> bool:
-    """Tell whether so much was pruned that no key has a history to judge a day by."""
-    return _history_begins(platform.connection, day, bounds) > day - timedelta(days=FEWEST_DAYS)
+def is_too_short(day: date, begins: date) -> bool:
+    """Tell whether no key has a history to judge a day by, as so much was pruned."""
+    return begins > day - timedelta(days=FEWEST_DAYS)
 
 
-def pruned_notes(platform: Platform, day: date, bounds: Bounds) -> tuple[str, ...]:
+def pruned_notes(day: date, bounds: Bounds, begins: date) -> tuple[str, ...]:
     """Return what is to be said where histories begin only after what was pruned."""
-    begins = _history_begins(platform.connection, day, bounds)
     if begins <= day - timedelta(days=bounds.days):
         return ()
     return (f"{api_request_logs.name} was pruned: histories begin on {begins}",)
@@ -168,10 +167,9 @@ def _key_days(log: sa.FromClause, first: date, day: date) -> sa.CTE:
     )
 
 
-def _too_new(
-    connection: sa.Connection, log: sa.FromClause, keys: sa.FromClause, day: date, bounds: Bounds
-) -> tuple[str, ...]:
+def _too_new(platform: Platform, day: date, bounds: Bounds, begins: date) -> tuple[str, ...]:
     """Return what is to be said of keys that were used enough on the day, but have too short a history."""
+    log, keys = platform[api_request_logs], platform[platform_api_keys]
     judged_from = day - timedelta(days=FEWEST_DAYS)
     earlier = log.alias("earlier")
     used = (
@@ -182,17 +180,16 @@ def _too_new(
         .subquery("used")
     )
     made = _day(keys.c.created_at)
-    since = _history_begins(connection, day, bounds)
     has_history = sa.exists().where(
-        earlier.c.api_key_id == used.c.key_id, *_within(earlier, since, judged_from + timedelta(days=1))
+        earlier.c.api_key_id == used.c.key_id, *_within(earlier, begins, judged_from + timedelta(days=1))
     )
-    is_new = sa.true() if since > judged_from else sa.or_(made.is_(None), made > judged_from)
+    is_new = sa.true() if is_too_short(day, begins) else sa.or_(made.is_(None), made > judged_from)
     select: sa.Select[Any] = (
         sa.select(sa.func.count())
         .select_from(used.outerjoin(keys, keys.c.id == used.c.key_id))
         .where(is_new, ~has_history)
     )
-    count = connection.scalar(select) or 0
+    count = platform.connection.scalar(select) or 0
     which = "1 key" if count == 1 else f"{count} keys"
     return (f"not judged, with less than {FEWEST_DAYS} days of history: {which}",) if count else ()
 

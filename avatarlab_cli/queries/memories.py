@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.platform import Expression, Platform, beside, within
+from avatarlab_cli.queries.platform import Expression, Platform, beside, one_row, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
 from avatarlab_cli.schema.memories import avatar_memories, memory_images
@@ -80,8 +80,7 @@ def summary(connection: sa.Connection, span: Span) -> Report:
     for name, text in zip(("without_image", "without_primary", "several_primary"), PROBLEMS, strict=True):
         figures[name] = count.filter(found.problem == text)
     each = (platform.known(figure).label(name) for name, figure in figures.items())
-    # One row, even where no figure is known and nothing counts.
-    remembered = sa.select(*each).select_from(found.source).having(sa.true()).subquery("remembered")
+    remembered = one_row(sa.select(*each).select_from(found.source))
     photographed = platform.row(
         images=sa.func.count(photos.c.id), captioned=sa.func.count(photos.c.id).filter(photos.c.caption != "")
     )

@@ -50,9 +50,10 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     today = datetime.combine(now.astimezone(UTC), time(), UTC)
     times = Times(now, today - timedelta(days=8), today - timedelta(days=1), today)
     yesterday, bounds = times.yesterday.date(), api_unusual.Bounds()
-    unusual = api_unusual.found(platform, yesterday, bounds)
+    begins = api_unusual.history_begins(connection, yesterday, bounds)
+    unusual = api_unusual.found(platform, yesterday, bounds, begins)
     keys = overview_counts.count_of(platform, unusual.subquery("unusual"))
-    if api_unusual.is_too_short(platform, yesterday, bounds):
+    if api_unusual.is_too_short(yesterday, begins):
         keys = unknown(keys)
     run = _latest_run(platform)
     lines = [
@@ -64,7 +65,7 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     each = sa.union_all(*(_select(position, line) for position, line in enumerate(lines, 1))).subquery(
         "lines"
     )
-    notes = (*api_unusual.pruned_notes(platform, yesterday, bounds), *_age_notes(times, run))
+    notes = (*api_unusual.pruned_notes(yesterday, bounds, begins), *_age_notes(times, run))
     return platform.report(_judged(each), COLUMNS, of_lines=True, sort="position", notes=notes)
 
 

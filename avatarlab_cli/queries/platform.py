@@ -92,7 +92,7 @@ class Platform:
 
     def row(self, **figures: Expression) -> sa.Subquery:
         """Return one row of figures over all rows of a table, NULL where they are not known."""
-        return _one(sa.select(*(self.known(figure).label(name) for name, figure in figures.items())))
+        return one_row(sa.select(*(self.known(figure).label(name) for name, figure in figures.items())))
 
     def average(self, of: Expression, *reads: sa.ClauseElement) -> Expression:
         """Return the average of what is known of a group, to three digits; NULL where it cannot be told."""
@@ -158,7 +158,7 @@ class Platform:
 
     def page(self, parts: Sequence[sa.Select[Any]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report of one row with the figures of several selects, each of which sums up all of its rows."""
-        return self.report(beside(*map(_one, parts)), columns, single=True, **more)
+        return self.report(beside(*map(one_row, parts)), columns, single=True, **more)
 
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""
@@ -167,7 +167,8 @@ class Platform:
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
 
 
-def _one(select: sa.Select[Any]) -> sa.Subquery:
+def one_row(select: sa.Select[Any]) -> sa.Subquery:
+    """Return a select that sums up all of its rows as one row, also where nothing it tells is known."""
     # Where none of its figures is known, nothing else would make it one row.
     return select.having(sa.true()).subquery()
 
