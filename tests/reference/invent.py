@@ -219,7 +219,8 @@ _BY_TYPE: Mapping[str, Callable[[Chance], object]] = {
     "text[]": lambda chance: [chance.pick(*WORDS) for _ in range(chance.number(3))],
     "jsonb": lambda chance: chance.pick({}, {"a": 1}, [], "text"),
     "inet": lambda _: "192.0.2.7",
-    "vector(1536)": lambda _: "[" + ",".join(["0.5"] * 1536) + "]",
+    # As JSON it is read by pgvector's type and, on a server without it, by an array of real.
+    "vector(1536)": lambda _: [0.5] * 1536,
 }
 
 
