@@ -175,8 +175,16 @@ def try_lock(connection: sa.Connection, name: str) -> bool:
 
     A lock of the session would not hold behind a transaction pooler.
     """
-    taken = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
-    return bool(connection.scalar(taken, {"key": f"avatarlab:{name}"}))
+    taken = sa.text(f"SELECT pg_try_advisory_xact_lock({_LOCK_KEY})")
+    return bool(connection.scalar(taken, {"name": name}))
+
+
+def wait_for_lock(connection: sa.Connection, name: str) -> None:
+    """Take the lock of `try_lock`, after whoever has it; `lock_timeout` ends the waiting with a BusyError."""
+    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"), {"name": name})
+
+
+_LOCK_KEY = "hashtextextended('avatarlab:' || :name, 0)"
 
 
 _URL_FORM = (

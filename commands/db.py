@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from avatarlab_cli.cli import App, current
-from commands import options
+from commands import db_capture, options
 
 app = App()
+app.add_typer(db_capture.app, name="capture")
 
 
 @app.callback()

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, daily, history, limits, monthly, rates, windows
+from avatarlab_cli.rollup import accounts, dirty, history, limits, monthly, rates, usage, windows
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.live import probe
@@ -14,7 +14,10 @@ TARGET, KEYS = monthly_usage, monthly.KEYS
 
 
 def run(connection: sa.Connection, task: Task) -> Result:
-    """Recompute the window and set what differs; the caller's transaction makes it all or nothing."""
+    """Recompute the window and set what differs; the caller's transaction makes it all or nothing.
+
+    Without a window it is what the queue names, as far as changes are captured, in batches of a transaction each.
+    """
     live = probe(connection)
     available = availability(live)
     # A month is summed from all its days, so all of them must be right.
@@ -22,18 +25,22 @@ def run(connection: sa.Connection, task: Task) -> Result:
     window = windows.resolve(connection, asked, task.today)
     kept = history.keep(connection, window, task.today, live, available)
     prices = rates.collect(connection, task.rates)
-    version = task.rates.version
     accounts.collect(connection, live)
     invalid = limits.collect(connection, live, task.today)
-    days = daily.recompute(connection, window, available, prices, version)
-    months = monthly.recompute(connection, window, available, today=task.today, rate_version=version)
+    basis = usage.Basis(available, prices, task.rates.version, task.today)
+    if asked is None:
+        done = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
+    else:
+        done = usage.recompute(connection, window, basis)
+    details: dict[str, object] = {"invalid_limits": invalid} if invalid else {}
     return Result(
-        window=Window(max(window.first, days.first or window.first), window.end),
-        rows_read=days.rows,
-        rows_written=(kept.changes + days.changes + months).total,
+        window=Window(max(window.first, done.first or window.first), window.end),
+        rows_read=done.rows,
+        rows_written=(kept.changes + done.changes).total,
         skipped={**available.skipped, **kept.skipped},
-        undated=days.undated,
-        details={"invalid_limits": invalid} if invalid else {},
+        undated=done.undated,
+        details=details | ({"changes_taken": done.entries} if done.entries else {}),
+        then=None if done.is_last else task.after(),
     )
 
 

@@ -4,7 +4,18 @@ from datetime import date, timedelta
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, daily, history, rates, statistics, subscriptions, windows
+from avatarlab_cli.rollup import (
+    accounts,
+    daily,
+    dirty,
+    history,
+    limits,
+    rates,
+    statistics,
+    subscriptions,
+    usage,
+    windows,
+)
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import platform_statistics
 from avatarlab_cli.schema.live import probe
@@ -25,9 +36,17 @@ def run(connection: sa.Connection, task: Task) -> Result:
     kept = history.keep(connection, window, task.today, live, available)
     prices = rates.collect(connection, task.rates)
     accounts.collect(connection, live)
-    days = daily.recompute(
-        connection, _with_days_before(connection, window), available, prices, task.rates.version
-    )
+    basis = usage.Basis(available, prices, task.rates.version, task.today)
+    days: daily.DailyResult | usage.Updated
+    if task.window is None and usage.is_captured(connection):
+        limits.collect(connection, live, task.today)
+        days = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
+        if not days.is_last:
+            return Result(window, days.rows, (kept.changes + days.changes).total, then=task.after())
+    else:
+        scope = daily.Scope(_with_days_before(connection, window))
+        days = daily.recompute(connection, scope, available, prices, task.rates.version)
+        usage.note_other_basis(connection, basis)
     known = statistics.known_days(connection, window, task.today)
     money = subscriptions.recompute(connection, known, task.today)
     figures = statistics.recompute(connection, window, known, available, live)

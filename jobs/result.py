@@ -1,6 +1,6 @@
 """What a job works on and what it reports."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from avatarlab_cli.rollup.rates import RateCard
@@ -9,16 +9,25 @@ from avatarlab_cli.timeframe import Window
 
 @dataclass(frozen=True)
 class Task:
-    """One run's order: the day it runs on, the days to recompute (None: all that are open), and the rates."""
+    """One transaction's order: the day it runs on, the days to recompute (None: all that are open), and the rates.
+
+    `step` counts the transactions of the run before this one. With `is_at_once` there is to be no other.
+    """
 
     today: date
     rates: RateCard
     window: Window | None = None
+    step: int = 0
+    is_at_once: bool = False
+
+    def after(self) -> "Task":
+        """Return the order for the transaction after this one."""
+        return replace(self, step=self.step + 1)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run did; it becomes the run record."""
+    """What was done; it becomes the run record. `then` is what is left for another transaction."""
 
     window: Window
     rows_read: int
@@ -26,3 +35,16 @@ class Result:
     skipped: dict[str, str] = field(default_factory=dict)
     undated: dict[str, int] = field(default_factory=dict)
     details: dict[str, object] = field(default_factory=dict)
+    then: Task | None = None
+
+    def __add__(self, later: "Result") -> "Result":
+        """Return the result of both; what is left is what the later one leaves."""
+        return Result(
+            window=Window(min(self.window.first, later.window.first), max(self.window.end, later.window.end)),
+            rows_read=self.rows_read + later.rows_read,
+            rows_written=self.rows_written + later.rows_written,
+            skipped=self.skipped | later.skipped,
+            undated=self.undated | later.undated,
+            details=self.details | later.details,
+            then=later.then,
+        )

@@ -1,4 +1,4 @@
-"""Runs a job: one lock, one transaction, one record of what happened."""
+"""Runs a job: one lock, one transaction or several in turn, one record of what happened."""
 
 import os
 import sys
@@ -14,15 +14,23 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from avatarlab_cli import __version__, migrations
-from avatarlab_cli.database import Database, cause_of, is_transient, retried, translated, try_lock
+from avatarlab_cli.database import (
+    Database,
+    cause_of,
+    is_transient,
+    retried,
+    translated,
+    try_lock,
+    wait_for_lock,
+)
 from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, UsageError
 from avatarlab_cli.process import host, os_user
 from avatarlab_cli.queries import changes
 from avatarlab_cli.report import Report
-from avatarlab_cli.rollup import windows
+from avatarlab_cli.rollup import LOCK, windows
 from avatarlab_cli.rollup.metrics import DEFINITION_VERSION
 from avatarlab_cli.rollup.rates import RateCard
-from avatarlab_cli.schema.private import job_runs
+from avatarlab_cli.schema.private import job_runs, rollup_state
 from avatarlab_cli.timeframe import Window
 from jobs.registry import JOBS, Job
 from jobs.result import Result, Task
@@ -57,7 +65,7 @@ def execute(database: Database, job: Job, order: Order) -> Run:
 
     Raises UsageError for days the job does not take, or that lie ahead; BusyError, naming the holder, where another
     run has the lock; ConfigurationError where the schema is not this version's; and whatever the job raises, after
-    it is recorded. Nothing of a failed run is kept.
+    it is recorded. Nothing of a failed transaction is kept; those before it are whole by themselves.
     """
     started = time.monotonic()
     # What cannot be meant is refused before there is a run to record.
@@ -68,7 +76,7 @@ def execute(database: Database, job: Job, order: Order) -> Run:
         windows.resolve(connection, order.window, _today(connection, order))
     run_id = _begin(database, job, order)
     try:
-        result = retried(lambda: _attempt(database, job, order, run_id), _is_lost_race, FIRST_WAIT_SECONDS)
+        result = _transactions(database, job, order, run_id)
     except BaseException as error:
         _record_failure(database, run_id, error)
         raise
@@ -87,21 +95,39 @@ def demand_current_schema(connection: sa.Connection) -> None:
         raise ConfigurationError(f"the database has {missing}", hint="run: avatarlab db migrate")
 
 
-def _attempt(database: Database, job: Job, order: Order, run_id: UUID) -> Result:
+def _transactions(database: Database, job: Job, order: Order, run_id: UUID) -> Result:
+    """Work until nothing is left, and return the result of all transactions; one that lost a race is run again."""
+    done = _raced(database, job, order, run_id, None)
+    while done.then is not None:
+        done = _raced(database, job, order, run_id, done)
+    return done
+
+
+def _raced(database: Database, job: Job, order: Order, run_id: UUID, before: Result | None) -> Result:
+    return retried(lambda: _attempt(database, job, order, run_id, before), _is_lost_race, FIRST_WAIT_SECONDS)
+
+
+def _attempt(database: Database, job: Job, order: Order, run_id: UUID, before: Result | None) -> Result:
+    """Run one transaction, the first or what the one before left; returns the result of all so far."""
     module = import_module(job.module)
     with translated(), database.engine.connect() as connection:
         connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin() as transaction:
-            _lock(database, connection, job, run_id)
-            today = _today(connection, order)
+            _lock(database, connection, job, run_id, is_first=before is None)
+            task = before.then if before is not None else None
+            if task is None:
+                today = _today(connection, order)
+                task = Task(today, order.rates, order.window, is_at_once=order.preview is not None)
             if order.preview is not None:
                 changes.remember(connection, module.TARGET)
-            result: Result = module.run(connection, Task(today, order.rates, order.window))
+            own: Result = module.run(connection, task)
+            result = own if before is None else before + own
             if order.preview is not None:
                 order.preview(connection, result, changes.changes(module.TARGET, module.KEYS))
                 transaction.rollback()
             else:
-                connection.execute(_update(run_id, _success(result)))
+                values = _success(result) if result.then is None else _progress(result)
+                connection.execute(sa.update(job_runs).where(job_runs.c.id == run_id).values(values))
     return result
 
 
@@ -113,16 +139,25 @@ def _today(connection: sa.Connection, order: Order) -> date:
     return today
 
 
-def _lock(database: Database, connection: sa.Connection, job: Job, run_id: UUID) -> None:
-    """Take the job's lock until the transaction ends, and close the records of runs that died holding it."""
+def _lock(database: Database, connection: sa.Connection, job: Job, run_id: UUID, *, is_first: bool) -> None:
+    """Take the job's lock until the transaction ends, and close the records of runs that died holding it.
+
+    Only at its first transaction does a run give way; later it waits, as long as `lock_timeout` allows.
+    """
     rivals = sa.and_(
         job_runs.c.job.in_([other.name for other in JOBS if other.lock == job.lock]),
         job_runs.c.status == "running",
         job_runs.c.id != run_id,
     )
-    if not try_lock(connection, job.lock):
+    if not is_first:
+        wait_for_lock(connection, job.lock)
+    elif not try_lock(connection, job.lock):
         raise BusyError(_busy_message(connection, rivals), hint="it is safe to try again later")
-    if connection.scalar(sa.select(sa.exists().where(rivals))):
+    if job.lock == LOCK:
+        # The snapshot is older than the lock. Who had it before wrote this row too: where that is not seen, this fails
+        # as a lost race, and is run again.
+        connection.execute(sa.update(rollup_state).values(run_id=run_id))
+    if is_first and connection.scalar(sa.select(sa.exists().where(rivals))):
         crashed = {"status": "crashed", "finished_at": sa.func.now(), "error_message": "the process died"}
         # Apart from the run: a rival that has only just begun and finds the lock taken must not wait to say so.
         with database.write() as other:
@@ -172,6 +207,15 @@ def _begin(database: Database, job: Job, order: Order) -> UUID:
 def _success(result: Result) -> dict[str, Any]:
     return {
         "status": "succeeded",
+        "finished_at": sa.func.clock_timestamp(),
+        **_progress(result),
+        "error_class": None,
+        "error_message": None,
+    }
+
+
+def _progress(result: Result) -> dict[str, Any]:
+    return {
         # A run without any row to count has no first day.
         "window_from": None if result.window.first == date.min else result.window.first,
         "window_to": result.window.end,
@@ -180,8 +224,6 @@ def _success(result: Result) -> dict[str, Any]:
         "metrics_skipped": result.skipped,
         "undated": result.undated,
         "details": result.details,
-        "error_class": None,
-        "error_message": None,
     }
 
 
@@ -198,16 +240,9 @@ def _record_failure(database: Database, run_id: UUID, error: BaseException) -> N
 
 
 def _record(database: Database, run_id: UUID, values: dict[str, Any]) -> None:
+    ended = {"finished_at": sa.func.clock_timestamp(), **values}
     with database.write() as connection:
-        connection.execute(_update(run_id, values))
-
-
-def _update(run_id: UUID, values: dict[str, Any]) -> sa.Update:
-    return (
-        sa.update(job_runs)
-        .where(job_runs.c.id == run_id)
-        .values(finished_at=sa.func.clock_timestamp(), **values)
-    )
+        connection.execute(sa.update(job_runs).where(job_runs.c.id == run_id).values(ended))
 
 
 def main(name: str) -> NoReturn:

@@ -142,8 +142,10 @@ def _aggregate(run: Run, rates_file: str | None) -> None:
     prices = rates.collect(run.connection, card)
     accounts.collect(run.connection, run.live)
     limits.collect(run.connection, run.live, today)
-    daily.recompute(run.connection, window, available, prices, card.version)
-    monthly.recompute(run.connection, window, available, today=today, rate_version=card.version)
+    daily.recompute(run.connection, daily.Scope(window), available, prices, card.version)
+    monthly.recompute(
+        run.connection, monthly.Scope(window), available, today=today, rate_version=card.version
+    )
 
 
 def _counted(run: Run, user: UUID) -> dict[str, dict[str, int]]:

@@ -135,8 +135,11 @@ def _windows(platform: Platform, now: datetime) -> Iterator[Row]:
     at = connection.scalar(counted)
     value = "nothing yet" if at is None else _at(at)
     yield _row("usage of today", WARN if at is None else OK, value, "avatarlab job run monthly-usage")
-    waiting = connection.scalar(sa.select(sa.func.count()).select_from(usage_dirty)) or 0
-    yield _row("days to recompute", WARN if waiting else OK, str(waiting), "avatarlab job run monthly-usage")
+    queue = sa.select(sa.func.count(), sa.func.min(usage_dirty.c.enqueued_at))
+    waiting, oldest = connection.execute(queue).one()
+    is_late = oldest is not None and oldest < now - RUN_EVERY
+    value = str(waiting) if oldest is None else f"{waiting}, since {_at(oldest)}"
+    yield _row("days to recompute", WARN if is_late else OK, value, "avatarlab job run monthly-usage")
 
 
 def _largest(connection: sa.Connection) -> Iterator[Row]:

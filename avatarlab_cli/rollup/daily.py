@@ -8,12 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avatarlab_cli.rollup import fresh, pruned
+from avatarlab_cli.rollup import cells, fresh, pruned
 from avatarlab_cli.rollup.availability import Availability
+from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import (
     DEFINITION_VERSION,
     KINDS,
     METRICS,
+    SOURCES,
+    STORAGE,
     UNATTRIBUTED,
     Expression,
     Source,
@@ -26,6 +29,14 @@ from avatarlab_cli.timeframe import Window
 
 COUNTS = (*METRICS, "storage_bytes")
 COSTS = tuple(f"{kind}_cost" for kind in KINDS)
+# The source of each metric and of each kind of cost.
+SOURCE_OF = {name: source.table.name for source in SOURCES for name in source.measures} | {
+    "storage_bytes": STORAGE
+}
+SOURCE_OF_KIND = {source.priced.kind: source.table.name for source in SOURCES if source.priced} | {
+    STORAGE: STORAGE
+}
+EVERY_SOURCE = frozenset(SOURCE_OF.values())
 _EMPTY = sa.literal_column("'{}'::jsonb", JSONB)
 
 
@@ -39,17 +50,42 @@ class DailyResult:
     undated: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What is computed: these sources' part of every day in the window, or of the cells alone.
+
+    What other sources gave stays as it is stored. Cells must lie in the window.
+    """
+
+    window: Window
+    sources: frozenset[str] = EVERY_SOURCE
+    cells: Cells | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of what is stored is needed."""
+        return self.cells is None and self.sources == EVERY_SOURCE
+
+    def has(self, source: str) -> bool:
+        """Tell whether anything of a source is computed."""
+        return source in (self.sources if self.cells is None else self.cells.sources)
+
+
 def recompute(
-    connection: sa.Connection, window: Window, available: Availability, rates: sa.Table, rate_version: str
+    connection: sa.Connection, scope: Scope, available: Availability, rates: sa.Table, rate_version: str
 ) -> DailyResult:
-    """Set usage_daily in the window to what the source rows say now, priced by the temporary table of rates.
+    """Set usage_daily in the scope to what the source rows say now, priced by the temporary table of rates.
 
     Raises ConfigurationError where it is not known what pruned rows counted for.
     """
     pruned.demand_kept(connection)
-    table = fresh.temporary(connection, "usage_daily_fresh", _select(window, available, rates, rate_version))
+    name = f"usage_daily_fresh_{'days' if scope.cells is None else 'cells'}"
+    table = fresh.temporary(connection, name, _select(scope, available, rates, rate_version))
     undated = _take_undated(connection, table)
-    inside = sa.and_(usage_daily.c.day >= window.first, usage_daily.c.day < window.end)
+    if scope.cells is None:
+        inside = sa.and_(usage_daily.c.day >= scope.window.first, usage_daily.c.day < scope.window.end)
+    else:
+        inside = cells.has(scope.cells, usage_daily.c.day, usage_daily.c.user_id)
     changes = fresh.replace(connection, usage_daily, table, ["day", "user_id"], window=inside)
     rows, first = connection.execute(sa.select(sa.func.count(), sa.func.min(table.c.day))).one()
     return DailyResult(changes, rows, first, undated)
@@ -63,19 +99,19 @@ def _take_undated(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
     return {metric: value for metric, value in row.items() if value}
 
 
-def _select(window: Window, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
+def _select(scope: Scope, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
     """Return the select of usage_daily's rows, and of one row a user for what has no day."""
     parts = [
         part
         for source, metrics in available.measured
-        for part in _parts(source, metrics, window, available, rates)
+        if scope.has(source.table.name)
+        for part in _parts(source, metrics, scope, available, rates)
     ]
-    parts += _storage_parts(window, rates)
-    gone = pruned.kept(window).subquery("pruned")
-    counts = {metric: gone.c[metric] for metric in pruned.METRICS}
-    parts.append(_part(gone.c.day, gone.c.user_id, **counts))
+    parts += _storage_parts(scope, rates) if scope.has(STORAGE) else []
+    parts += _pruned_parts(scope)
+    parts += [] if scope.is_whole else _stored_parts(scope)
     everything = sa.union_all(*parts).subquery("everything")
-    days = _days_with_snapshot(window)
+    days = _days_with_snapshot(scope)
     columns = {metric: _count(everything, metric, available) for metric in METRICS}
     snapshot_taken = sa.select(days.c.day).where(days.c.day == everything.c.day).exists()
     columns["storage_bytes"] = sa.case((snapshot_taken, _total(everything.c.storage_bytes)))
@@ -109,11 +145,12 @@ def _total(column: Expression) -> Expression:
 
 
 def _parts(
-    source: Source, metrics: Sequence[str], window: Window, available: Availability, rates: sa.Table
+    source: Source, metrics: Sequence[str], scope: Scope, available: Availability, rates: sa.Table
 ) -> list[sa.Select[Any]]:
     """Return one source's contributions: its counts, and where it is priced, its costs and what has no price."""
     pricing = source.priced if source.priced and source.priced.kind in available.priced else None
-    owned = owned_rows(source, metrics, Extract(window), pricing)
+    rows = None if scope.cells is None else cells.rows(source, metrics, pricing, scope.cells)
+    owned = owned_rows(source, metrics, Extract(scope.window, rows=rows), pricing)
     counts = {metric: owned.c[metric] for metric in metrics}
     parts = [_part(owned.c.day, owned.c.user_id, **counts)]
     if pricing is not None:
@@ -139,27 +176,100 @@ def _unpriced_part(kind: str, priced: sa.Subquery) -> sa.Select[Any]:
     )
 
 
-def _days_with_snapshot(window: Window) -> sa.CTE:
-    days = sa.select(storage_daily.c.day).where(
-        storage_daily.c.day >= window.first, storage_daily.c.day < window.end
+def _pruned_parts(scope: Scope) -> list[sa.Select[Any]]:
+    """Return what pruned rows counted for, of each source in the scope."""
+    sources = dict.fromkeys(SOURCE_OF[metric] for metric in pruned.METRICS)
+    parts = []
+    for name in (name for name in sources if scope.has(name)):
+        metrics = [metric for metric in pruned.METRICS if SOURCE_OF[metric] == name]
+        gone = pruned.kept(scope.window, metrics)
+        if scope.cells is not None:
+            gone = gone.where(
+                cells.has(scope.cells, gone.selected_columns.day, gone.selected_columns.user_id, name)
+            )
+        each = gone.subquery(f"pruned_{name}")
+        parts.append(_part(each.c.day, each.c.user_id, **{metric: each.c[metric] for metric in metrics}))
+    return parts
+
+
+def _stored_parts(scope: Scope) -> list[sa.Select[Any]]:
+    """Return what is stored of the sources that are not computed anew, for every day and user that are."""
+    own = usage_daily
+    read: sa.FromClause = own
+    if scope.cells is None:
+        inside: Expression = sa.and_(own.c.day >= scope.window.first, own.c.day < scope.window.end)
+
+        def kept(source: str, value: Expression) -> Expression:
+            return sa.null() if source in scope.sources else value
+    else:
+        touched = cells.touched(scope.cells)
+        read = touched.join(own, sa.and_(own.c.day == touched.c.day, own.c.user_id == touched.c.user_id))
+        inside = sa.true()
+
+        def kept(source: str, value: Expression) -> Expression:
+            return sa.case((sa.literal(source) != sa.all_(touched.c.sources), value))
+
+    values = {name: kept(SOURCE_OF[name], own.c[name]) for name in COUNTS}
+    # A storage cost follows from the bytes.
+    costs = {
+        f"{kind}_cost": kept(SOURCE_OF_KIND[kind], own.c[f"{kind}_cost"]) for kind in KINDS if kind != STORAGE
+    }
+    unpriced = (
+        sa.func.jsonb_each(own.c.unpriced)
+        .table_valued("key", sa.column("value", JSONB))
+        .lateral("without_price")
     )
-    return days.distinct().cte("snapshots")
+    of_kind = sa.or_(
+        *(
+            sa.and_(unpriced.c.key == kind, kept(source, sa.true()).is_not(None))
+            for kind, source in SOURCE_OF_KIND.items()
+        )
+    )
+    return [
+        _part(own.c.day, own.c.user_id, **values, **costs).select_from(read).where(inside),
+        _part(own.c.day, own.c.user_id, kind=unpriced.c.key, unpriced=unpriced.c.value)
+        .select_from(read.join(unpriced, sa.true()))
+        .where(inside, of_kind),
+    ]
 
 
-def _storage_parts(window: Window, rates: sa.Table) -> list[sa.Select[Any]]:
+def _days_with_snapshot(scope: Scope) -> sa.CTE:
+    kept = storage_daily
+    if scope.cells is None:
+        days = (
+            sa.select(kept.c.day)
+            .where(kept.c.day >= scope.window.first, kept.c.day < scope.window.end)
+            .distinct()
+        )
+    else:
+        # One look into the index for each day.
+        each = sa.select(scope.cells.table.c.day).distinct().subquery("each_day")
+        days = sa.select(each.c.day).where(
+            sa.select(kept.c.day).where(kept.c.day == each.c.day).limit(1).exists()
+        )
+    return days.cte("snapshots")
+
+
+def _storage_parts(scope: Scope, rates: sa.Table) -> list[sa.Select[Any]]:
     """Return what was stored on the days that have a snapshot, and how much of it has no price.
 
     What an account had on record is nobody's once the account is gone.
     """
     kept, account = storage_daily, supabase.users.alias("account")
     user_id = sa.func.coalesce(account.c.id, UNATTRIBUTED).label("user_id")
-    each = (
+    stored = (
         sa.select(kept.c.day, user_id, sa.func.sum(kept.c.bytes).label("bytes"))
         .select_from(kept.outerjoin(account, account.c.id == kept.c.user_id))
-        .where(kept.c.day >= window.first, kept.c.day < window.end)
+        .where(kept.c.day >= scope.window.first, kept.c.day < scope.window.end)
         .group_by(kept.c.day, user_id)
-        .subquery("stored")
     )
+    if scope.cells is not None:
+        days = sa.select(scope.cells.table.c.day).where(scope.cells.table.c.source == STORAGE)
+        stored = stored.where(
+            kept.c.day.in_(days),
+            cells.has(scope.cells, kept.c.day, sa.func.coalesce(account.c.id, UNATTRIBUTED), STORAGE),
+        )
+    each = stored.subquery("stored")
     unpriced = sa.func.jsonb_build_object("storage", each.c.bytes)
     return [
         _part(each.c.day, each.c.user_id, storage_bytes=each.c.bytes),

@@ -19,6 +19,8 @@ Expression = sa.ColumnElement[Any]
 DEFINITION_VERSION = 2
 # The owner of rows that nobody owns, or nobody any more.
 UNATTRIBUTED = uuid.UUID(int=0)
+# What is stored counts beside the sources, by the day's snapshot.
+STORAGE = "storage"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """monthly_usage: the days of usage_daily summed by user and month, and judged by the limits in force."""
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -21,31 +22,63 @@ def whole_months(window: Window) -> Window:
     return Window(window.first.replace(day=1), next_month(window.end - timedelta(days=1)))
 
 
-def recompute(
-    connection: sa.Connection, window: Window, available: Availability, *, today: date, rate_version: str
-) -> fresh.Changes:
-    """Set monthly_usage for the window, whole months, to what usage_daily and today's limits say.
+@dataclass(frozen=True)
+class Scope:
+    """The rows that are set: those of the window's months, which are whole ones.
 
-    Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept where its month
-    cannot be recomputed, because a source of the panel's own counters is not there.
+    With `whole_from`, of the months before that one only those that the temporary table usage_touched (user_id, month)
+    names.
     """
+
+    window: Window
+    whole_from: date | None = None
+
+
+def recompute(
+    connection: sa.Connection, scope: Scope, available: Availability, *, today: date, rate_version: str
+) -> fresh.Changes:
+    """Set monthly_usage in the scope to what usage_daily and today's limits say.
+
+    Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept
+    where its month cannot be recomputed, because a source of the panel's own counters is not there.
+    """
+    window, whole_from = scope.window, scope.whole_from
     bound = {"first": window.first, "end": window.end, "today": today, "nobody": UNATTRIBUTED}
-    fresh.temporary(connection, "usage_coverage", _COVERAGE, **bound)
-    fresh.temporary(connection, "usage_unpriced", _UNPRICED, **bound)
-    fresh.temporary(connection, "usage_sums", sa.text(_sums_sql(available)), **bound)
+    days = _DAYS if whole_from is None else _TOUCHED_DAYS
+    bound |= {"whole_from": whole_from or window.first}
+    fresh.temporary(
+        connection, "usage_coverage", _COVERAGE if whole_from is None else _TOUCHED_COVERAGE, **bound
+    )
+    fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.format(days=days)), **bound)
+    fresh.temporary(connection, "usage_sums", sa.text(_sums_sql(available, days)), **bound)
     fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
     judged = sa.text(_judged_sql(available))
     versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
     table = fresh.temporary(connection, "usage_month_fresh", judged, **versions)
     inside = sa.and_(monthly_usage.c.usage_month >= window.first, monthly_usage.c.usage_month < window.end)
+    if whole_from is not None:
+        named = sa.tuple_(monthly_usage.c.user_id, monthly_usage.c.usage_month).in_(
+            sa.text("SELECT user_id, month FROM usage_touched").columns(user_id=sa.Uuid, month=sa.Date)
+        )
+        inside = sa.and_(inside, sa.or_(monthly_usage.c.usage_month >= whole_from, named))
     if not all(available.has(metric) for metric in ADOPTED):
         inside = sa.and_(inside, monthly_usage.c.computed_at.is_not(None))
         connection.execute(_SPARE_THE_PANELS)
     return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
 
 
+# The rows of usage_daily whose months are summed.
+_DAYS = """
+    SELECT * FROM avatarlab_admin.usage_daily WHERE day >= :first AND day < :end AND user_id <> :nobody"""
+_TOUCHED_DAYS = """
+    SELECT * FROM avatarlab_admin.usage_daily WHERE day >= :whole_from AND day < :end AND user_id <> :nobody
+    UNION ALL
+    SELECT d.* FROM usage_touched t
+    JOIN avatarlab_admin.usage_daily d
+      ON d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month'"""
+
 # Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
-_COVERAGE = sa.text("""
+_COVERAGE_SQL = """
     SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
            count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
            coalesce(bool_or(s.day = m.last_day), false) AS has_last,
@@ -53,18 +86,37 @@ _COVERAGE = sa.text("""
     FROM (
         SELECT month::date AS month,
                least((month + interval '1 month - 1 day')::date, CAST(:today AS date)) AS last_day
-        FROM generate_series(
-            (SELECT date_trunc('month', least(min(day), CAST(:today AS date))::timestamp)
-             FROM avatarlab_admin.usage_daily WHERE day >= :first),
-            CAST(:end AS timestamp) - interval '1 day', interval '1 month'
-        ) AS months (month)
+        FROM ({months}) AS months (month)
     ) AS m
-    LEFT JOIN (
-        SELECT day, bool_or(is_interpolated) AS is_interpolated
-        FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end GROUP BY day
-    ) AS s ON s.day BETWEEN m.month AND m.last_day
-    GROUP BY m.month, m.last_day
-""")
+    LEFT JOIN {snapshots} AS s ON s.day BETWEEN m.month AND m.last_day
+    GROUP BY m.month, m.last_day"""
+_COVERAGE = sa.text(
+    _COVERAGE_SQL.format(
+        months="""
+            SELECT generate_series(
+                (SELECT date_trunc('month', least(min(day), CAST(:today AS date))::timestamp)
+                 FROM avatarlab_admin.usage_daily WHERE day >= :first),
+                CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
+        snapshots="""(
+            SELECT day, bool_or(is_interpolated) AS is_interpolated
+            FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end GROUP BY day)""",
+    )
+)
+# A few months: one look into the index for each of their days. All rows of a day are interpolated, or none.
+_TOUCHED_COVERAGE = sa.text(
+    _COVERAGE_SQL.format(
+        months="""
+            SELECT month::timestamp FROM usage_touched
+            UNION SELECT generate_series(CAST(:whole_from AS timestamp),
+                                         CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
+        snapshots="""LATERAL (
+            SELECT d.day::date AS day, k.is_interpolated
+            FROM generate_series(m.month::timestamp, m.last_day::timestamp, interval '1 day') AS d (day)
+            JOIN LATERAL (
+                SELECT is_interpolated FROM avatarlab_admin.storage_daily WHERE day = d.day::date LIMIT 1
+            ) AS k ON true)""",
+    )
+)
 
 _SPARE_THE_PANELS = sa.text("""
     DELETE FROM usage_month_fresh f USING public.monthly_usage m
@@ -72,30 +124,29 @@ _SPARE_THE_PANELS = sa.text("""
 """)
 
 # What of each user and month has no price: {kind: {key: quantity}}.
-_UNPRICED = sa.text("""
+_UNPRICED = """
     SELECT user_id, month, jsonb_object_agg(kind, quantities) AS unpriced
     FROM (
         SELECT user_id, month, kind, jsonb_object_agg(key, quantity) AS quantities
         FROM (
             SELECT d.user_id, date_trunc('month', d.day::timestamp)::date AS month, k.key AS kind, q.key,
                    sum(q.value::numeric) AS quantity
-            FROM avatarlab_admin.usage_daily d, jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
-            WHERE d.day >= :first AND d.day < :end AND d.user_id <> :nobody AND d.unpriced <> '{}'
+            FROM ({days}) AS d, jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
+            WHERE d.unpriced <> '{{}}'
             GROUP BY 1, 2, 3, 4
         ) AS each_key
         GROUP BY user_id, month, kind
     ) AS each_kind
     GROUP BY user_id, month
-""")
+"""
 
 
-def _sums_sql(available: Availability) -> str:
+def _sums_sql(available: Availability, chosen: str) -> str:
     """Return the SQL that sums the days, and counts a user over the avatar limit in although nothing happened."""
     idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
     days = f"""
         SELECT day, user_id, {", ".join((*COUNTS, *COSTS))}
-        FROM avatarlab_admin.usage_daily
-        WHERE day >= :first AND day < :end AND user_id <> :nobody
+        FROM ({chosen}) AS chosen
         UNION ALL
         SELECT CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
         FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id

@@ -98,6 +98,7 @@ usage_daily = sa.Table(
     schema=SCHEMA,
 )
 
+# Whoever writes a source adds rows here, and never waits for another who does: so nothing is unique but their number.
 usage_dirty = sa.Table(
     "usage_dirty",
     metadata,
@@ -105,7 +106,31 @@ usage_dirty = sa.Table(
     sa.Column("day", sa.Date, nullable=False),
     sa.Column("user_id", sa.Uuid),
     stamp("enqueued_at"),
-    sa.UniqueConstraint("source", "day", "user_id", postgresql_nulls_not_distinct=True),
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("via_id", sa.Uuid),
+    schema=SCHEMA,
+)
+
+remembered_owner = sa.Table(
+    "remembered_owner",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("user_id", sa.Uuid, primary_key=True),
+    schema=SCHEMA,
+)
+
+rollup_state = sa.Table(
+    "rollup_state",
+    metadata,
+    sa.Column(
+        "is_state", sa.Boolean, check("is_state", "is_state"), primary_key=True, server_default=sa.true()
+    ),
+    sa.Column("run_id", sa.Uuid),
+    sa.Column("failures_seen", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("definition_version", sa.Integer),
+    sa.Column("rate_card_version", sa.Text),
+    sa.Column("skipped", JSONB),
+    sa.Column("summed_on", sa.Date),
     schema=SCHEMA,
 )
 

@@ -65,7 +65,9 @@ def test_a_failure_made_up_for_and_a_run_that_hangs(copy: psycopg.Connection[Any
             "INSERT INTO avatarlab_admin.job_runs (job, status, started_at) VALUES ('monthly-usage', %s, %s)",
             [status, DEMO_END - timedelta(hours=hours)],
         )
-    copy.execute("INSERT INTO avatarlab_admin.usage_dirty (source, day) VALUES ('avatars', '2025-06-01')")
+    copy.execute(
+        "INSERT INTO avatarlab_admin.usage_dirty (source, day, enqueued_at) VALUES ('avatars', '2025-06-01', '2025-06-01')"
+    )
     found = _health(_conninfo(copy))
     for check in ("runs failed in 7 days", "runs under way for 2 hours", "days to recompute"):
         assert (found[check]["state"], found[check]["value"]) == ("warn", "1")

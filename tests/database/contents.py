@@ -9,13 +9,13 @@ from psycopg import sql
 DEADLINE_SECONDS = 30.0
 _TABLES = """
     SELECT schemaname, tablename FROM pg_tables
-    WHERE schemaname IN ('public', 'auth', 'storage', 'avatarlab_admin') AND tablename <> 'job_runs'
+    WHERE schemaname IN ('public', 'auth', 'storage', 'avatarlab_admin') AND tablename NOT IN ('job_runs', 'rollup_state')
 """
 Contents = dict[str, list[tuple[object, ...]]]
 
 
 def contents(conninfo: str) -> Contents:
-    """Return every row of every table but the run records, as text with the transaction that wrote it."""
+    """Return every row of every table but what tells of runs, as text with the transaction that wrote it."""
     with psycopg.connect(conninfo) as connection:
         names = [(str(schema), str(name)) for schema, name in connection.execute(_TABLES)]
         return {

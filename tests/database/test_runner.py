@@ -285,6 +285,7 @@ def test_a_half_migrated_database_is_refused(database: Database) -> None:
 
 
 GRANTS = (
+    "GRANT UPDATE ON avatarlab_admin.rollup_state TO {role}",
     "GRANT USAGE ON SCHEMA public, auth, storage, avatarlab_admin TO {role}",
     "GRANT SELECT ON ALL TABLES IN SCHEMA public, auth, storage, avatarlab_admin TO {role}",
     "GRANT INSERT, UPDATE ON avatarlab_admin.job_runs TO {role}",

@@ -1,0 +1,85 @@
+"""The source rows behind chosen cells: a user's are looked up by owner and time, and nobody's by the day alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup.dirty import Cells
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Priced, Source, columns_of
+from avatarlab_cli.schema import supabase
+from avatarlab_cli.schema.base import TEXTS
+
+
+def has(cells: Cells, day: Expression, user_id: Expression, source: str | None = None) -> Expression:
+    """Return the condition that there is a cell of the day and user, of any source or of one."""
+    own = cells.table.alias()
+    found = sa.select(sa.literal(1)).where(own.c.day == day, own.c.user_id == user_id)
+    return (found if source is None else found.where(own.c.source == source)).exists()
+
+
+def touched(cells: Cells) -> sa.Subquery:
+    """Return each day and user that has a cell, and the sources it has one of."""
+    own = cells.table
+    sources = sa.func.array_agg(own.c.source, type_=TEXTS).label("sources")
+    return sa.select(own.c.day, own.c.user_id, sources).group_by(own.c.day, own.c.user_id).subquery("touched")
+
+
+def rows(source: Source, metrics: Sequence[str], pricing: Priced | None, cells: Cells) -> sa.Subquery:
+    """Return the source's rows that make up its cells, each once, with the columns its metrics and prices read."""
+    read = list(dict.fromkeys(_columns(source, metrics, pricing)))
+    parts = []
+    if source.table.name in cells.of_users:
+        parts += list(_of_users(source, read, cells))
+    if source.table.name in cells.of_nobody:
+        parts.append(_of_nobody(source, read, cells))
+    return sa.union_all(*parts).subquery(f"touched_{metrics[0]}")
+
+
+def _columns(source: Source, metrics: Sequence[str], pricing: Priced | None) -> Iterator[sa.Column[Any]]:
+    measured = (column for metric in metrics for column in columns_of(source.measures[metric]))
+    priced = source.price_columns() if pricing is not None else ()
+    for column in (*source.base_columns(), *measured, *priced):
+        if column.table is source.table:
+            yield column
+
+
+def _of_users(source: Source, read: Sequence[sa.Column[Any]], cells: Cells) -> Iterator[sa.Select[Any]]:
+    """Yield the rows whose owner is there: by their own owner, and by the avatar or key that has one."""
+    cell, account = cells.table.alias("cell"), supabase.users.alias("present")
+    wanted = cell.join(account, account.c.id == cell.c.user_id)
+    is_of_source = cell.c.source == source.table.name
+    at = _on(source.time, cell.c.day)
+    if source.owner is not None:
+        by_owner = wanted.join(source.table, sa.and_(source.owner == cell.c.user_id, at))
+        yield sa.select(*read).select_from(by_owner).where(is_of_source)
+    if source.via is not None:
+        target = source.via.target.table.alias("reached")
+        linked = wanted.join(target, target.c[source.via.owner.name] == cell.c.user_id)
+        by_key = linked.join(source.table, sa.and_(source.via.key == target.c[source.via.target.name], at))
+        is_free = sa.true() if source.owner is None else source.owner.is_(None)
+        yield sa.select(*read).select_from(by_key).where(is_of_source, is_free)
+
+
+def _of_nobody(source: Source, read: Sequence[sa.Column[Any]], cells: Cells) -> sa.Select[Any]:
+    """Return the rows of the days whose owner is not there."""
+    cell, account = cells.table.alias("cell"), supabase.users.alias("absent")
+    is_wanted = sa.and_(cell.c.source == source.table.name, cell.c.user_id == UNATTRIBUTED)
+    found: sa.FromClause = cell.join(source.table, _on(source.time, cell.c.day))
+    owner: Expression | None = source.owner
+    if source.via is not None:
+        target = source.via.target.table.alias("reached")
+        found = found.outerjoin(target, target.c[source.via.target.name] == source.via.key)
+        reached = target.c[source.via.owner.name]
+        owner = reached if owner is None else sa.func.coalesce(owner, reached)
+    found = found.outerjoin(account, account.c.id == owner)
+    return sa.select(*read).select_from(found).where(is_wanted, account.c.id.is_(None))
+
+
+def _on(time: sa.Column[Any], day: Expression) -> Expression:
+    """Return the condition that a time lies on the day, in a form an index on it serves."""
+    if isinstance(time.type, sa.Date):
+        return time == day
+    begin = sa.cast(day, sa.TIMESTAMP)
+    end = begin + sa.text("interval '1 day'")
+    return sa.and_(time >= sa.func.timezone("UTC", begin), time < sa.func.timezone("UTC", end))

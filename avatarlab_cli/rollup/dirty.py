@@ -1,0 +1,175 @@
+"""The queue of what changed: a batch of it, as the cells of usage_daily that must be computed anew.
+
+A cell is one source's part of one user's day. An entry's owner is found when it is taken, not when it was put down: of
+a row that came while its avatar changed hands every owner the avatar ever had is looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import capture, fresh
+from avatarlab_cli.rollup.availability import Availability
+from avatarlab_cli.rollup.metrics import STORAGE, UNATTRIBUTED, Source
+from avatarlab_cli.schema.base import qualified
+from avatarlab_cli.schema.logs import PRUNABLE
+from avatarlab_cli.schema.private import usage_dirty
+from avatarlab_cli.timeframe import Window
+
+BATCH = 20_000
+"""How many entries one transaction takes at most."""
+CELLS = "dirty_cells"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The temporary table of cells: source, day, user_id, each once. `of_users` and `of_nobody` name its sources."""
+
+    table: sa.Table
+    of_users: frozenset[str]
+    of_nobody: frozenset[str]
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Every source that has a cell."""
+        return self.of_users | self.of_nobody
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What was taken from the queue: how many entries, whether others are left, and the cells, None for no entry."""
+
+    entries: int
+    is_last: bool
+    cells: Cells | None
+
+
+def take_whole_sources(connection: sa.Connection) -> frozenset[str]:
+    """Remove the entries that stand for the whole of a source, and return those sources."""
+    whole = sa.and_(
+        usage_dirty.c.day == sa.text("date '-infinity'"),
+        usage_dirty.c.user_id.is_(None),
+        usage_dirty.c.via_id.is_(None),
+    )
+    return frozenset(connection.scalars(sa.delete(usage_dirty).where(whole).returning(usage_dirty.c.source)))
+
+
+def forget(connection: sa.Connection, window: Window) -> None:
+    """Remove the entries up to the window's end, those for all days too: the caller computes every source anew."""
+    connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.day < window.end))
+
+
+def take(connection: sa.Connection, window: Window, available: Availability, most: int | None) -> Batch:
+    """Remove the oldest entries, so many at most, and find their cells; those of days yet to come stay."""
+    taken = fresh.temporary(connection, "dirty_taken", _TAKEN, end=window.end, most=most)
+    entries = connection.scalar(sa.select(sa.func.count()).select_from(taken)) or 0
+    if not entries:
+        return Batch(0, is_last=True, cells=None)
+    connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(taken.c.id))))
+    is_last = most is None or entries < most
+    return Batch(entries, is_last, _cells(connection, window, available))
+
+
+_TAKEN = sa.text("""
+    SELECT id, source, day, user_id, via_id FROM avatarlab_admin.usage_dirty
+    WHERE day < :end ORDER BY id LIMIT :most
+""")
+
+
+def _cells(connection: sa.Connection, window: Window, available: Availability) -> Cells:
+    sources = [source for source, _ in available.measured]
+    kinds = connection.execute(_KINDS).one()
+    parts = ["SELECT source, day, user_id, via_id FROM dirty_taken WHERE isfinite(day)"]
+    parts += _of_links(sources) if kinds.has_links else []
+    parts += _of_accounts(sources) if kinds.has_accounts else []
+    fresh.temporary(connection, "dirty_dated", sa.text(" UNION ".join(parts)))
+    vias = dict.fromkeys(
+        (qualified(s.via.target.table), s.via.target.name, s.via.owner.name) for s in sources if s.via
+    )
+    now = [_NOBODYS_NOW.format(table=table, key=key, owner=owner) for table, key, owner in vias]
+    owned = sa.text(_OWNED + "".join(f" UNION {part}" for part in now))
+    fresh.temporary(connection, "dirty_owned", owned)
+    bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
+    table = fresh.temporary(connection, CELLS, _CELLS, **bound)
+    found = connection.execute(_SOURCES, {"nobody": UNATTRIBUTED}).all()
+    return Cells(
+        table,
+        frozenset(row.source for row in found if row.of_users),
+        frozenset(row.source for row in found if row.of_nobody),
+    )
+
+
+_KINDS = sa.text(f"""
+    SELECT coalesce(bool_or(via_id IS NOT NULL), false) AS has_links,
+           coalesce(bool_or(source = '{capture.ACCOUNTS}'), false) AS has_accounts
+    FROM dirty_taken WHERE day = '-infinity'
+""")
+
+
+def _of_links(sources: list[Source]) -> Iterator[str]:
+    """Yield the dated rows of the avatars and keys whose owner changed."""
+    for source in sources:
+        if source.via is not None:
+            key = f's."{source.via.key.name}"'
+            owner = "NULL::uuid" if source.owner is None else f's."{source.owner.name}"'
+            free = "true" if source.owner is None else f"{owner} IS NULL"
+            yield f"""
+                SELECT '{source.table.name}', {capture.day_of("s", source)}, {owner}, {key}
+                FROM dirty_taken t JOIN {qualified(source.table)} s ON {key} = t.via_id
+                WHERE t.day = '-infinity' AND t.source = '{source.table.name}' AND {free}
+                  AND isfinite(s."{source.time.name}")"""
+
+
+def _of_accounts(sources: list[Source]) -> Iterator[str]:
+    """Yield every day on which an account that came or went has anything, on record or in the sources."""
+    account = f"t.source = '{capture.ACCOUNTS}'"
+    for source in sources:
+        dated = f"""SELECT '{source.table.name}', {capture.day_of("s", source)}"""
+        is_dated = f'isfinite(s."{source.time.name}")'
+        if source.owner is not None:
+            yield f"""{dated}, s."{source.owner.name}", NULL::uuid
+                FROM dirty_taken t JOIN {qualified(source.table)} s ON s."{source.owner.name}" = t.user_id
+                WHERE {account} AND {is_dated}"""
+        if source.via is not None:
+            free = "" if source.owner is None else f'AND s."{source.owner.name}" IS NULL'
+            yield f"""{dated}, NULL::uuid, m.id
+                FROM dirty_taken t JOIN avatarlab_admin.remembered_owner m ON m.user_id = t.user_id
+                JOIN {qualified(source.table)} s ON s."{source.via.key.name}" = m.id
+                WHERE {account} AND {is_dated} {free}"""
+    names = ", ".join(f"('{name}')" for name in capture.NAMES)
+    logs = ", ".join(f"('{table.name}')" for table in PRUNABLE)
+    for table, each in (("usage_daily", names), ("pruned_daily", logs), ("storage_daily", f"('{STORAGE}')")):
+        yield f"""
+            SELECT n.source, d.day, d.user_id, NULL::uuid
+            FROM dirty_taken t JOIN avatarlab_admin.{table} d ON d.user_id = t.user_id
+            CROSS JOIN (VALUES {each}) AS n (source) WHERE {account}"""
+
+
+# Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now.
+_OWNED = f"""
+    SELECT source, day, user_id FROM dirty_dated WHERE via_id IS NULL AND source <> '{STORAGE}'
+    UNION SELECT d.source, d.day, m.user_id FROM dirty_dated d
+          JOIN avatarlab_admin.remembered_owner m ON m.id = d.via_id
+    UNION SELECT d.source, d.day, d.user_id FROM dirty_dated d WHERE d.user_id IS NOT NULL
+    UNION SELECT d.source, d.day, u.user_id FROM dirty_dated d
+          JOIN avatarlab_admin.usage_daily u ON u.day = d.day WHERE d.source = '{STORAGE}'
+    UNION SELECT d.source, d.day, k.user_id FROM dirty_dated d
+          JOIN avatarlab_admin.storage_daily k ON k.day = d.day WHERE d.source = '{STORAGE}'"""
+_NOBODYS_NOW = """
+    SELECT d.source, d.day, NULL::uuid FROM dirty_dated d
+    LEFT JOIN {table} o ON o."{key}" = d.via_id
+    WHERE d.via_id IS NOT NULL AND o."{owner}" IS NULL"""
+# What belongs to an account that is not there is nobody's; the row the account may have had must go.
+_CELLS = sa.text("""
+    SELECT source, day, user_id FROM (
+        SELECT source, day, user_id FROM dirty_owned WHERE user_id IS NOT NULL
+        UNION SELECT o.source, o.day, CAST(:nobody AS uuid) FROM dirty_owned o
+              LEFT JOIN auth.users a ON a.id = o.user_id WHERE a.id IS NULL
+    ) AS cells
+    WHERE day >= :first AND day < :end
+""")
+_SOURCES = sa.text(f"""
+    SELECT source, bool_or(user_id <> :nobody) AS of_users, bool_or(user_id = :nobody) AS of_nobody
+    FROM {CELLS} GROUP BY source
+""")

@@ -1,0 +1,362 @@
+"""Change capture: what is put down, and that a run which reads the queue alone leaves what a count of everything would."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import BusyError
+from avatarlab_cli.rollup import capture, rates
+from avatarlab_cli.rollup.daily import EVERY_SOURCE
+from avatarlab_cli.schema.live import probe
+from jobs.registry import BY_NAME
+from jobs.runner import Order, Run, execute
+from tests.database import chaos
+
+PATIENT = {"lock_timeout": "20s", "statement_timeout": "120s"}
+STORED = ("avatarlab_admin.usage_daily", "public.monthly_usage")
+UNCOMPARED = ("computed_at", "id", "created_at", "updated_at")
+
+
+@pytest.fixture
+def database(migrated_panel_conninfo: str) -> Database:
+    """A platform with users, avatars and keys, whose changes are captured and counted up to now."""
+    chaos.populate(migrated_panel_conninfo)
+    database = Database(migrated_panel_conninfo, PATIENT)
+    install(database)
+    run(database)
+    return database
+
+
+def install(database: Database) -> None:
+    with database.write() as connection:
+        capture.install(connection, probe(connection))
+
+
+def run(database: Database, job: str = "monthly-usage") -> Run:
+    return execute(database, BY_NAME[job], Order(rates.load()))
+
+
+def stored(database: Database) -> dict[str, list[Any]]:
+    """Return every row the jobs keep of users' usage."""
+    with database.read() as connection:
+        return {
+            table: sorted(
+                connection.scalars(
+                    sa.text(f"SELECT (to_jsonb(t) - CAST(:left_out AS text[]))::text FROM {table} t"),
+                    {"left_out": list(UNCOMPARED)},
+                )
+            )
+            for table in STORED
+        }
+
+
+def assert_exact(database: Database) -> None:
+    """What is stored after a run that reads the queue is what a count of all rows leaves."""
+    run(database)
+    by_queue = stored(database)
+    with database.write() as connection:
+        assert (
+            connection.scalar(
+                sa.text("SELECT count(*) FROM avatarlab_admin.usage_dirty WHERE day <= current_date")
+            )
+            == 0
+        )
+        capture.forget_state(connection)
+    run(database)
+    assert by_queue == stored(database)
+
+
+def sql(database: Database, *statements: str, **bound: object) -> None:
+    with database.write() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement), bound)
+
+
+def entries(database: Database) -> list[tuple[Any, ...]]:
+    with database.read() as connection:
+        found = connection.execute(
+            sa.text("SELECT source, day::text, user_id, via_id FROM avatarlab_admin.usage_dirty ORDER BY id")
+        )
+        return [tuple(row) for row in found]
+
+
+ADA, AVATAR, KEY = chaos.USERS[0], chaos.AVATARS[0], chaos.KEYS[0]
+SPOKEN = "INSERT INTO tts_generations (user_id, text, created_at) VALUES (:user, 'abc', :at)"
+
+
+def test_every_source_is_captured(database: Database) -> None:
+    """After the installation each source's changes are put down, and nothing waits."""
+    with database.read() as connection:
+        assert capture.captured(connection) == EVERY_SOURCE
+    assert entries(database) == []
+
+
+def test_a_statement_puts_down_each_key_once(database: Database) -> None:
+    """Many rows of one user's day are one entry, a row of another day another."""
+    sql(
+        database,
+        "INSERT INTO tts_generations (user_id, text, created_at)"
+        " SELECT :user, 'abc', CASE WHEN n < 5 THEN timestamptz '2025-05-01 23:59:59.999999Z'"
+        " ELSE timestamptz '2025-05-02 00:00Z' END FROM generate_series(1, 9) AS n",
+        user=ADA,
+    )
+    assert sorted(entries(database)) == [
+        ("tts_generations", "2025-05-01", ADA, None),
+        ("tts_generations", "2025-05-02", ADA, None),
+    ]
+
+
+def test_an_update_puts_down_both_ends(database: Database) -> None:
+    """A row that changes day and user is counted anew at its old place and its new one."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    sql(
+        database, "UPDATE tts_generations SET user_id = :user, created_at = '2025-05-03'", user=chaos.USERS[1]
+    )
+    assert sorted(entries(database)[1:], key=str) == [
+        ("tts_generations", "2025-05-01", ADA, None),
+        ("tts_generations", "2025-05-03", chaos.USERS[1], None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE avatars SET name = 'B', updated_at = now()", "UPDATE tts_generations SET audio_url = 'x'"],
+)
+def test_an_update_of_nothing_that_counts_puts_nothing_down(database: Database, statement: str) -> None:
+    """What leaves every figure alone costs the jobs nothing."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    run(database)
+    sql(database, statement)
+    assert entries(database) == []
+
+
+def test_what_is_rolled_back_was_never_put_down(database: Database) -> None:
+    """The queue is part of the writer's transaction."""
+    with database.preview() as connection:
+        connection.execute(sa.text(SPOKEN), {"user": ADA, "at": "2025-05-01"})
+    assert entries(database) == []
+
+
+CHANGES = {
+    "late row": [SPOKEN],
+    "update": [SPOKEN, "UPDATE tts_generations SET text = 'abcdef'"],
+    "delete": [SPOKEN, "DELETE FROM tts_generations"],
+    "row without a time": [
+        "INSERT INTO api_request_logs (user_id, endpoint, method, created_at) VALUES (:user, '/', 'GET', NULL)"
+    ],
+    "row of infinity": ["INSERT INTO tts_generations (user_id, text, created_at) VALUES (:user, 'a', 'infinity')"],
+    "row before Christ": ["INSERT INTO tts_generations (user_id, text, created_at) VALUES (:user, 'a', '0044-03-15 BC')"],
+    "row to come": ["INSERT INTO tts_generations (user_id, text, created_at) VALUES (:user, 'a', now() + interval '80 days')"],
+    "by an avatar": ["INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)"],
+    "by nobody's avatar": [
+        "UPDATE avatars SET user_id = NULL WHERE id = :avatar",
+        "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)",
+    ],
+    "avatar changes hands": [
+        "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)",
+        "UPDATE avatars SET user_id = :other WHERE id = :avatar",
+    ],
+    "avatar is deleted": [
+        "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)",
+        "DELETE FROM avatars WHERE id = :avatar",
+    ],
+    "key changes hands": [
+        "INSERT INTO api_request_logs (api_key_id, endpoint, method, created_at) VALUES (:key, '/', 'GET', :at)",
+        "UPDATE platform_api_keys SET user_id = :other WHERE id = :key",
+    ],
+    "key is deleted": [
+        "INSERT INTO api_request_logs (api_key_id, endpoint, method, created_at) VALUES (:key, '/', 'GET', :at)",
+        "DELETE FROM platform_api_keys WHERE id = :key",
+    ],
+    "nobody's row": ["INSERT INTO api_request_logs (endpoint, method, created_at) VALUES ('/', 'GET', :at)"],
+    "memory of a ghost": [
+        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
+        " VALUES (gen_random_uuid(), :avatar, 'm', '2025-01-01', 'u', 'p', 'd', :at)")
+    ],
+    "account is deleted": [
+        SPOKEN,
+        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
+        " VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', :at)"),
+        "DELETE FROM auth.users WHERE id = :user",
+    ],
+    "account comes back": [
+        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
+        " VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', :at)"),
+        "DELETE FROM auth.users WHERE id = :user",
+        "INSERT INTO auth.users (id, email, created_at) VALUES (:user, 'again@example.com', now())",
+    ],
+    "truncate": [SPOKEN, "TRUNCATE tts_generations"],
+    "priced": [
+        ("INSERT INTO generated_images (user_id, prompt, image_url, provider, created_at)"
+        " VALUES (:user, 'p', 'u', 'kie-nano-banana', :at), (:user, 'p', 'u', 'mystery', :at)"),
+        "UPDATE generated_images SET provider = 'imagen4-ultra' WHERE provider = 'mystery'",
+    ],
+    "storage": [
+        ("INSERT INTO storage.objects (bucket_id, name, metadata, created_at)"
+        " VALUES ('generated-images', :user || '/a.png', '{\"size\": 1000}', :at)")
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_each_kind_of_change_is_counted(database: Database, what: str) -> None:
+    """Whatever changes, and with a run between any two changes, the figures are those of a count of everything."""
+    bound = {
+        "user": ADA,
+        "other": chaos.USERS[1],
+        "avatar": AVATAR,
+        "foreign": chaos.AVATARS[1],
+        "key": KEY,
+        "at": chaos.NOW.replace(day=1),
+    }
+    sql(database, *CHANGES[what], **bound)
+    run(database)
+    others = {"user": chaos.USERS[2], "avatar": chaos.AVATARS[3], "key": chaos.KEYS[2]}
+    for statement in CHANGES[what]:
+        sql(database, statement, **bound | others)
+        run(database)
+    assert_exact(database)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # each example goes on where the last one ended
+@given(data=st.data())
+def test_any_mix_of_changes_is_counted(database: Database, data: st.DataObject) -> None:
+    """Any statements in any order, run after run, one job or the other, leave what a count of everything leaves."""
+    chance = data.draw(st.randoms(use_true_random=False))
+    statements = [sql for weight, sql in chaos.WRITES for _ in range(weight)]
+    for _ in range(data.draw(st.integers(1, 4))):
+        with psycopg.connect(database.conninfo) as connection:
+            for _ in range(data.draw(st.integers(1, 12))):
+                try:
+                    with connection.transaction():
+                        connection.execute(chance.choice(statements), chaos._given(chance))
+                except psycopg.errors.IntegrityError:
+                    pass
+        run(database, data.draw(st.sampled_from(["monthly-usage", "platform-statistics"])))
+    assert_exact(database)
+
+
+def test_other_rates_count_everything_anew(database: Database) -> None:
+    """What hangs on the rates is not in the queue; a run with another card leaves nothing of the old one."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    run(database)
+    card = rates.load()
+    other = replace(card, rates=card.rates[1:])
+    execute(database, BY_NAME["monthly-usage"], Order(other))
+    with database.read() as connection:
+        versions = connection.scalars(
+            sa.text("SELECT DISTINCT rate_card_version FROM avatarlab_admin.usage_daily")
+        ).all()
+    assert versions == [other.version]
+
+
+def test_a_failing_trigger_lets_the_platform_write(database: Database) -> None:
+    """A column under another name stops no write; it is counted, said, and the next run is exact all the same."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    run(database)
+    sql(database, "ALTER TABLE avatarlab_admin.usage_dirty RENAME COLUMN via_id TO gone")
+    with psycopg.connect(database.conninfo) as connection:
+        said: list[str] = []
+        connection.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
+        connection.execute(
+            "INSERT INTO tts_generations (user_id, text, created_at) VALUES (%s, 'abc', '2025-05-01')", (ADA,)
+        )
+    assert any("tts_generations is not on record" in line for line in said)
+    sql(database, "ALTER TABLE avatarlab_admin.usage_dirty RENAME COLUMN gone TO via_id")
+    with database.read() as connection:
+        assert (capture.failures(connection) or 0) > 0
+    run(database)
+    with database.read() as connection:
+        found = connection.scalar(
+            sa.text("SELECT tts_generations FROM avatarlab_admin.usage_daily WHERE day = '2025-05-01'")
+        )
+    assert found == 2
+    assert_exact(database)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "DROP TRIGGER avatarlab_capture_insert ON tts_generations",
+        "ALTER TABLE tts_generations DISABLE TRIGGER avatarlab_capture_insert",
+        "ALTER TABLE auth.users DISABLE TRIGGER avatarlab_capture_delete",
+    ],
+)
+def test_a_source_without_its_triggers_is_read_whole(database: Database, broken: str) -> None:
+    """Where a trigger is missing or turned off, a run counts that source's open days anew."""
+    sql(database, broken, SPOKEN, user=ADA, at="2025-05-01")
+    with database.read() as connection:
+        assert "tts_generations" not in capture.captured(connection)
+    assert_exact(database)
+
+
+def test_removing_leaves_nothing_behind(database: Database) -> None:
+    """After removal no trigger, function or entry is left, and figures stay exact."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    with database.write() as connection:
+        capture.remove(connection)
+    with database.read() as connection:
+        assert (
+            connection.scalar(
+                sa.text("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'avatarlab_capture%'")
+            )
+            == 0
+        )
+        assert (
+            connection.scalar(sa.text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'capture\\_%'")) == 0
+        )
+    assert entries(database) == []
+    assert_exact(database)
+
+
+def test_the_installation_waits_for_nobody_for_ever(database: Database) -> None:
+    """A writer that is not done holds the installation up no longer than lock_timeout, and nothing is changed."""
+    impatient = Database(database.conninfo, {"lock_timeout": "100ms"})
+    with psycopg.connect(database.conninfo) as writer:
+        writer.execute("INSERT INTO tts_generations (user_id, text) VALUES (%s, 'abc')", (ADA,))
+        with pytest.raises(BusyError):
+            install(impatient)
+        writer.rollback()
+    install(database)
+
+
+@pytest.fixture(params=range(5))
+def seed(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A number that a failure names."""
+    yield request.param
+    print(f"seed {request.param}")  # noqa: T201 (pytest shows it where the test fails)
+
+
+def test_nothing_is_lost_under_fire(database: Database, seed: int) -> None:
+    """Six writers, two competing jobs and 12 kills: afterwards every day and month is that of a count of everything."""
+    assert chaos.under_fire(database.conninfo, seed, kills=12) > 20
+    assert_exact(database)
+    run(database, "platform-statistics")
+    with database.read() as connection:
+        unfinished = connection.scalar(
+            sa.text("SELECT count(*) FROM avatarlab_admin.job_runs WHERE status = 'running'")
+        )
+    assert unfinished == 0
+
+
+def test_ids_are_remembered(database: Database) -> None:
+    """Every owner an avatar or key ever had is known, also once it is gone."""
+    sql(database, "UPDATE avatars SET user_id = :user WHERE id = :avatar", user=chaos.USERS[3], avatar=AVATAR)
+    sql(database, "DELETE FROM avatars WHERE id = :avatar", avatar=AVATAR)
+    with database.read() as connection:
+        owners = set(
+            connection.scalars(
+                sa.text("SELECT user_id FROM avatarlab_admin.remembered_owner WHERE id = :avatar"),
+                {"avatar": AVATAR},
+            )
+        )
+    assert owners == {ADA, chaos.USERS[3]}
