@@ -167,7 +167,7 @@ def test_a_day_without_statistics_is_not_known(copy: str) -> None:
 
 
 def test_revenue_that_does_not_follow(copy: str) -> None:
-    """A stored movement that is wrong shows in cents in its month."""
+    """A stored movement that is wrong shows in cents in its month, and in the page of health."""
     with psycopg.connect(copy) as connection:
         connection.execute(
             "UPDATE platform_statistics SET mrr_new = mrr_new + 1 WHERE stat_date = '2025-05-10'"
@@ -178,6 +178,9 @@ def test_revenue_that_does_not_follow(copy: str) -> None:
         "2025-05": -1200,
         "2025-06": 0,
     }
+    health = json.loads(invoke(copy, "system", "health", "--json").out)
+    (line,) = (row for row in health if row["check"] == "revenue follows")
+    assert (line["state"], line["value"]) == ("bad", "not on 1 day, the last 2025-05-10")
 
 
 @pytest.mark.parametrize("verb", [("mrr",), ("churn",), ("cohorts",), ("cohorts", "--triangle")])
