@@ -1,7 +1,7 @@
 """avatarlab usage: what users did, by user and month."""
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -84,6 +84,43 @@ def month(context: typer.Context, month: options.Month = None) -> None:
 
     when = _month(context, month)
     show(context, lambda connection: usage.month(connection, when))
+
+
+@app.report()
+def explain(
+    context: typer.Context,
+    user: Annotated[
+        str,
+        typer.Argument(metavar="USER", help="E-mail address, UUID, the beginning of one; or unattributed."),
+    ],
+    metric: Annotated[
+        str, typer.Option("--metric", metavar="NAME", help="Which figure; a wrong one lists all.")
+    ],
+    month: options.Month = None,
+    rows: Annotated[bool, typer.Option("--rows", help="A line for each row that is counted.")] = False,
+) -> None:
+    """Show what adds up to a stored figure: day by day, beside what the source rows say now.
+
+    What rows that were pruned counted for stands apart. A difference is named: rows that came, changed or went since
+    the figure was stored. For costs see `avatarlab cost explain`.
+
+    \b
+    Examples:
+      avatarlab usage explain ada@example.com --metric images_generated
+      avatarlab usage explain 3fa8 --month 2026-03 --metric conversations_count --rows
+      avatarlab usage explain unattributed --month 2026-03 --metric api_requests_count --json
+    """
+    from avatarlab_cli.queries import usage_explain
+    from avatarlab_cli.show import show
+
+    when = _month(context, month)
+    usage_explain.demand_counted(metric, user)
+
+    def build(connection: "sa.Connection") -> "Report":
+        found = usage_explain.find_user(connection, user)
+        return usage_explain.explain(connection, found, when, metric, is_by_row=rows)
+
+    show(context, build)
 
 
 def _month(context: typer.Context, text: str | None) -> date:

@@ -1,7 +1,7 @@
 """Whether the jobs run and the database is well: one page of checks."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,9 +10,10 @@ from avatarlab_cli.queries import schema, storage_tables, wanted_indexes
 from avatarlab_cli.queries.overview_counts import FAILED_RUNS, RUN_EVERY, DailyJobs, successes
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import windows
+from avatarlab_cli.rollup import statistics, windows
 from avatarlab_cli.schema.base import qualified
-from avatarlab_cli.schema.private import job_runs, period_close, usage_daily, usage_dirty
+from avatarlab_cli.schema.private import job_runs, period_close, subscription_daily, usage_daily, usage_dirty
+from avatarlab_cli.timeframe import Window
 
 # No run takes so long.
 STUCK_AFTER = timedelta(hours=2)
@@ -37,6 +38,7 @@ def health(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> list[Ro
         *_schema(connection),
         *(_of_jobs(platform, now, jobs) if _has(platform, job_runs) else _unknown("jobs")),
         *(_windows(platform, now) if _has(platform, *_USAGE) else _unknown("usage")),
+        *(_revenue(connection) if _has(platform, subscription_daily) else _unknown("revenue follows")),
         *_largest(connection),
         *_dead(connection),
         *_indexes(connection, platform),
@@ -140,6 +142,17 @@ def _windows(platform: Platform, now: datetime) -> Iterator[Row]:
     is_late = oldest is not None and oldest < now - RUN_EVERY
     value = str(waiting) if oldest is None else f"{waiting}, since {_at(oldest)}"
     yield _row("days to recompute", WARN if is_late else OK, value, "avatarlab job run monthly-usage")
+
+
+def _revenue(connection: sa.Connection) -> Iterator[Row]:
+    """Check that each day's recurring revenue is the day before's and its movements."""
+    days = statistics.unexplained_days(connection, Window(date.min, date.max))
+    value = (
+        f"not on {len(days)} day{'s' if len(days) > 1 else ''}, the last {days[-1]}"
+        if days
+        else "on every day"
+    )
+    yield _row("revenue follows", BAD if days else OK, value, "avatarlab job run platform-statistics")
 
 
 def _largest(connection: sa.Connection) -> Iterator[Row]:

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
+from avatarlab_cli.schema.private import pruned_daily
 
 
 def notes(connection: sa.Connection, select: sa.Select[Any]) -> tuple[str, ...]:
     """Return a sentence for each log a report reads that was pruned in the time it asks for."""
     read = {part for part in visitors.iterate(select) if isinstance(part, sa.Table)}
     logs = {table.name: table for table in PRUNABLE if table in read}
-    if not (logs and connection.scalar(_HAS_PRUNED)):
+    # What pruned rows counted for is told where it is kept.
+    if pruned_daily in read or not (logs and connection.scalar(_HAS_PRUNED)):
         return ()
     return tuple(
         f"{row.table_name} was pruned: rows before {row.before} are gone, and not counted here"
