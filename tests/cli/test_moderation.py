@@ -33,13 +33,30 @@ def test_from_flag_to_unflag(conninfo: str, noun: str) -> None:
     """What is flagged waits in the queue with its reason, and no longer once it is approved."""
     table, ann, _ = KINDS[noun]
     queue = (noun, "queue", "--json", "--fields", "id,reason")
-    assert json.loads(act(conninfo, *queue).out) == []
+    empty = act(conninfo, *queue)
+    assert (empty.code, json.loads(empty.out)) == (0, [])
     assert act(conninfo, noun, "flag", ann, "--reason", "looks real").code == 0
     assert _values(conninfo, table, ann) == [True, "looks real", "flagged"]
-    assert json.loads(act(conninfo, *queue).out) == [{"id": ann, "reason": "looks real"}]
+    waiting = act(conninfo, *queue)
+    assert (waiting.code, json.loads(waiting.out)) == (ExitCode.FOUND, [{"id": ann, "reason": "looks real"}])
     assert act(conninfo, noun, "unflag", ann).code == 0
     assert _values(conninfo, table, ann) == [False, None, "approved"]
     assert json.loads(act(conninfo, *queue).out) == []
+
+
+@pytest.mark.parametrize("noun", KINDS)
+def test_a_queue_that_cannot_be_judged(conninfo: str, noun: str) -> None:
+    """Where a column is missing that tells who waits, that nobody does is no good news; another one is no matter."""
+    table = KINDS[noun][0]
+    for column, code in (
+        ("flagged_reason", 0),
+        ("is_flagged", ExitCode.FOUND),
+        ("moderation_status", ExitCode.FOUND),
+    ):
+        _change(conninfo, f"ALTER TABLE {table} DROP COLUMN {column} CASCADE")
+        shown = act(conninfo, noun, "queue", "--csv", "--no-headers")
+        assert (shown.code, shown.out) == (code, "")
+        assert f"public.{table}.{column} is missing" in shown.err
 
 
 def test_who_flagged_an_avatar(conninfo: str) -> None:
