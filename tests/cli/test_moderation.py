@@ -161,6 +161,16 @@ def test_a_reason_is_required(conninfo: str, noun: str) -> None:
     assert "a reason is required" in refused.err
 
 
+@pytest.mark.parametrize("noun", KINDS)
+def test_one_that_is_typed_twice_is_one(conninfo: str, noun: str) -> None:
+    """Nobody is asked whether two are meant; what names none is told in good English."""
+    ann = KINDS[noun][1]
+    done = act(conninfo, noun, "flag", ann, ann, "--reason", "spam", "-o", "count")
+    assert (done.code, done.out) == (0, "1\n")
+    wrong = act(conninfo, noun, "flag", "--from-csv", "-", "--reason", "spam", stdin="x\n1\n")
+    assert f"no column that names an {noun}" in wrong.err
+
+
 def test_an_image_is_never_shown(conninfo: str) -> None:
     """Neither what would change nor what did quotes its address."""
     _, ann, _ = KINDS["image"]
