@@ -166,7 +166,12 @@ class OneActCommand(ActCommand):
 class SweepCommand(ReportCommand):
     """A verb that changes whatever fits, with nothing a plan could show."""
 
-    shared = (((_REASON, *_PREVIEW[:3]), "Change options"), *ReportCommand.shared)
+    _sweep = (
+        _REASON,
+        *_PREVIEW[:2],
+        _Option(("--max-rows", "max_rows"), "Refuse if more rows would go.", "N"),
+    )
+    shared = ((_sweep, "Change options"), *ReportCommand.shared)
 
 
 class PlanCommand(ReportCommand):

@@ -47,6 +47,8 @@ class Context:
         self.flags: dict[str, object] = {}
         self.arguments: tuple[str, ...] = ()
         self.command = ""
+        # What to say should it fail: what it has done all the same.
+        self.kept: str | None = None
 
     @functools.cached_property
     def settings(self) -> "Settings":
@@ -216,6 +218,14 @@ class Context:
                 f"--{name.replace('_', '-')} takes a whole number of at most {_MOST_DIGITS} digits, not {text!r}"
             )
         return int(text)
+
+    @property
+    def max_rows(self) -> int | None:
+        """How many may be changed at most, None for any number; raises UsageError for less than none."""
+        most = self.number("max_rows")
+        if most is not None and most < 0:
+            raise UsageError(f"--max-rows {most} is negative", hint="write 0 or more")
+        return most
 
     @property
     def is_quiet(self) -> bool:

@@ -112,6 +112,7 @@ def _fail(context: Context, code: ExitCode, message: str, hint: str | None, caus
         # Only the frames: a value in scope may be a secret.
         trace = "".join(traceback.format_exception(cause)).splitlines()
         sys.stderr.writelines(f"{visible(masked(line))}\n" for line in trace)
+    hint = "\n".join(filter(None, (context.kept, hint)))
     message, hint = visible(masked(message)), visible(masked(hint)) if hint else None
     if _wants_json(context):
         import json

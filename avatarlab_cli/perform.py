@@ -52,7 +52,7 @@ class ChangeOptions:
             yes=bool(flags.get("yes")),
             ids_from=_text(flags.get("ids_from")),
             from_csv=_text(flags.get("from_csv")),
-            max_rows=invocation.number("max_rows"),
+            max_rows=invocation.max_rows,
             max_percent=_percent(_text(flags.get("max_percent"))),
             plan=_text(flags.get("plan")),
         )
@@ -142,7 +142,7 @@ def _outcomes(
         if tally.done and not order.is_preview:
             rest = "do not name those again" if act.repeats else "the same command goes on"
             back = f", `avatarlab audit undo --batch {order.batch}` takes them back" if act.undoable else ""
-            invocation.environment.show(f"{tally.done} of {tally.count} are done and kept; {rest}{back}")
+            invocation.kept = f"{tally.done} of {tally.count} are done and kept; {rest}{back}"
         raise
 
 

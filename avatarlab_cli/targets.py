@@ -20,8 +20,8 @@ def read_targets(
 
     A file that names nobody is an empty list.
     """
-    for name in names:
-        into.add((_name(naming, name), True))
+    for name in dict.fromkeys(_name(naming, each) for each in names):
+        into.add((name, True))
     if ids_from is not None:
         _add_all(naming, _lines, ids_from, into)
     if from_csv is not None:
@@ -34,22 +34,22 @@ def read_targets(
 def _name(naming: Naming, text: str) -> str:
     name = naming.read(text)
     if not name or "\0" in name:
-        raise UsageError(f"the name of a {naming.noun} is empty, or no text")
+        raise UsageError(f"the name of {naming.one} is empty, or no text")
     return name
 
 
-def _lines(stream: Iterable[str], noun: str) -> Iterator[str]:  # noqa: ARG001 (as the other way to read)
+def _lines(stream: Iterable[str], naming: Naming) -> Iterator[str]:  # noqa: ARG001 (as the other way to read)
     return (line.strip() for line in stream if line.strip())
 
 
-def _csv_names(stream: Iterable[str], noun: str) -> Iterator[str]:
+def _csv_names(stream: Iterable[str], naming: Naming) -> Iterator[str]:
     """Yield the column that names such a row: a list of keys names its users in user_id, a list of users in id."""
     rows = csv.DictReader(stream)
-    wanted = (f"{noun}_id", "id", noun, "email", "name")
+    wanted = (f"{naming.noun}_id", "id", naming.noun, "email", "name")
     column = next((name for name in wanted if name in (rows.fieldnames or ())), None)
     if column is None:
         raise UsageError(
-            f"the CSV has no column that names a {noun}", hint=f"it takes one of: {', '.join(wanted)}"
+            f"the CSV has no column that names {naming.one}", hint=f"it takes one of: {', '.join(wanted)}"
         )
     for row in rows:
         name = (row[column] or "").strip()
@@ -59,10 +59,10 @@ def _csv_names(stream: Iterable[str], noun: str) -> Iterator[str]:
 
 
 def _add_all(
-    naming: Naming, parse: Callable[[Iterable[str], str], Iterator[str]], path: str, into: Spool
+    naming: Naming, parse: Callable[[Iterable[str], Naming], Iterator[str]], path: str, into: Spool
 ) -> None:
     with _opened(path) as stream:
-        for name in parse(stream, naming.noun):
+        for name in parse(stream, naming):
             into.add((_name(naming, name), False))
 
 

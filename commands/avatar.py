@@ -89,7 +89,9 @@ def due(
 
 @app.report()
 def queue(context: typer.Context) -> None:
-    """List the avatars that wait for a moderator, longest first: flagged ones, and those nobody has decided on.
+    """List the avatars that wait for a moderator, longest first; exit code 3 where there is any, or it is not known.
+
+    One waits that is flagged, or that nobody has decided on.
 
     \b
     Examples:
@@ -97,9 +99,9 @@ def queue(context: typer.Context) -> None:
       avatarlab avatar queue --fields id,name,email,reason,flagged_by
     """
     from avatarlab_cli.queries import moderation
-    from avatarlab_cli.show import show
+    from avatarlab_cli.show import show_findings
 
-    show(context, moderation.avatar_queue)
+    show_findings(context, moderation.avatar_queue)
 
 
 @app.act()

@@ -138,7 +138,9 @@ def list_images(
 
 @app.report()
 def queue(context: typer.Context) -> None:
-    """List the images that wait for a moderator, the oldest first: flagged ones, and those nobody has decided on.
+    """List the images that wait for a moderator, the oldest first; exit code 3 where there is any, or it is not known.
+
+    One waits that is flagged, or that nobody has decided on.
 
     \b
     Examples:
@@ -146,9 +148,9 @@ def queue(context: typer.Context) -> None:
       avatarlab image queue --fields id,email,reason,prompt
     """
     from avatarlab_cli.queries import moderation
-    from avatarlab_cli.show import show
+    from avatarlab_cli.show import show_findings
 
-    show(context, moderation.image_queue)
+    show_findings(context, moderation.image_queue)
 
 
 @app.act()

@@ -99,11 +99,11 @@ def _demand(
     from avatarlab_cli.schema.live import probe
     from jobs.runner import demand_current_schema
 
+    most = current(context).max_rows
     demand_current_schema(connection)
     pruning.demand_countable(probe(connection), log)
     pruning.demand_aggregated(connection, log, before)
     due, undated = pruning.count(connection, log, before)
-    most = current(context).number("max_rows")
     if most is not None and due > most:
         raise RefusedError(
             f"{due} rows of {log.name} are older than {before}, and --max-rows allows {most}",
@@ -138,6 +138,6 @@ def _prune(context: typer.Context, log: "sa.Table", before: date) -> None:
                     break
     except BaseException:
         if deleted.rows:
-            invocation.environment.show(f"{deleted.rows} rows are deleted; the same command goes on")
+            invocation.kept = f"{deleted.rows} rows are deleted; the same command goes on"
         raise
     show_rows(context, Deleted.COLUMNS, [deleted.row()], single=True)

@@ -50,7 +50,8 @@ def clones(
     each: Annotated[bool, typer.Option("--list", help="List each clone.")] = False,
     stuck: Annotated[bool, typer.Option("--stuck", help="List those that are stuck in training.")] = False,
     status: Annotated[
-        str | None, typer.Option("--status", metavar="NAME", help="List those of this status.")
+        str | None,
+        typer.Option("--status", metavar="NAME", help="List those of this status: training, active."),
     ] = None,
     user: options.OfUser = None,
     older_than: options.OlderThan = "24h",

@@ -116,6 +116,10 @@ class Act(ABC):
     def describe(self) -> str:
         """Return what is done, in the past tense, for the entry: "banned until 2027-01-01"."""
 
+    def describe_done(self, run: Run) -> str:
+        """Return it for an entry of what is done now, where more can be told."""
+        return self.describe()
+
     @abstractmethod
     def touched(self, run: Run) -> tuple[Touched, ...]:
         """Return the rows the act may change; may refuse altogether by raising an AvatarLabError."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.errors import NotPermittedError
+from avatarlab_cli.errors import ConfigurationError, NotPermittedError
 from avatarlab_cli.permissions import ROLES, SUPER_ADMIN, holds
 from avatarlab_cli.schema.live import demand_all_rows
 
@@ -25,6 +25,12 @@ _FOUND = sa.text("""
     FROM public.admin_users a LEFT JOIN auth.users u ON u.id = a.user_id
     WHERE a.db_role = session_user OR lower(u.email) = lower(:name) OR a.id::text = lower(:name) OR a.user_id::text = lower(:name)
     ORDER BY is_login DESC NULLS LAST LIMIT 2
+""")
+_IS_MIGRATED = sa.text("""
+    SELECT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = to_regclass('public.admin_users') AND attname = 'db_role' AND NOT attisdropped
+    )
 """)
 _ANY = sa.text("SELECT EXISTS (SELECT FROM public.admin_users)")
 CAN_ACT = """
@@ -106,9 +112,14 @@ def find_actor(connection: sa.Connection, name: str | None) -> Actor | None:
 
 
 def demand_actor(connection: sa.Connection, name: str | None) -> Actor:
-    """Return the acting admin; raises NotPermittedError where there is none: without one, nothing is changed."""
+    """Return the acting admin; raises NotPermittedError where there is none: without one, nothing is changed.
+
+    Raises ConfigurationError where the database has no place for one yet.
+    """
     actor = find_actor(connection, name)
     if actor is None:
+        if not connection.scalar(_IS_MIGRATED):
+            raise ConfigurationError("the database has not been migrated", hint="run: avatarlab db migrate")
         demand_all_rows(connection, ["public.admin_users"])
         has_admins = connection.scalar(_ANY)
         message = "no admin is named, and every change is kept under an admin's name"

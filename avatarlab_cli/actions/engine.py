@@ -153,7 +153,7 @@ def _write_entries(run: Run, act: Act, order: Order) -> None:
         _ENTRIES,
         action=act.name,
         noun=act.resource or act.naming.noun,
-        description=act.describe(),
+        description=act.describe_done(run),
         severity=act.severity,
         batch=order.batch,
         user_agent=f"avatarlab {__version__}",

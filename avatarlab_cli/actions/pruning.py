@@ -40,6 +40,10 @@ class Prune(Act):
     def describe(self) -> str:
         return f"pruned {self.log} of rows before {self.before}"
 
+    def describe_done(self, run: Run) -> str:
+        rows = run.execute("SELECT sum(CAST(facts ->> 'deleted' AS bigint)) FROM targets").scalar_one()
+        return f"pruned {self.log} of {rows} {'row' if rows == 1 else 'rows'} before {self.before}"
+
     def touched(self, run: Run) -> tuple[Touched, ...]:
         demand_countable(run.live, prunable(self.log))
         return (Touched(pruned, "r.id = t.id"),)

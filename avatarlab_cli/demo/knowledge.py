@@ -1,6 +1,7 @@
 """Documents an avatar answers from, and their chunks."""
 
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import cycle, islice
 
 from avatarlab_cli.demo.dice import Dice
@@ -14,8 +15,16 @@ FILES = 1.1
 READING_SHARE = 0.4
 STATUSES = (*("processed",) * 8, "error", "pending")
 TYPICAL_CHUNKS = 16
-EMBEDDED_SHARE = 0.0015
-"""Share of chunks with an embedding: each weighs 6 kB, far more than the rest of the demo's row."""
+EMBEDDED_SHARE = 0.03
+"""Share of files with embeddings: one of a chunk weighs 6 kB, far more than the rest of the demo's row."""
+
+LOST_SHARE = 0.1
+"""Share of these files' chunks whose embedding is missing."""
+
+BLANK_SHARE = 0.03
+REPEATED_SHARE = 0.04
+VECTORS = 8
+"""Different embeddings there are: to draw them takes longer than to write them."""
 
 DIMENSIONS = 1536
 DELETED_SHARE = 0.04
@@ -68,9 +77,9 @@ def _write_file(world: World, dice: Dice, avatar: Avatar, time: datetime) -> boo
 
 
 def _write_chunks(world: World, dice: Dice, avatar: Avatar, file_id: str, time: datetime) -> None:
-    count = 1 + dice.poisson(dice.expovariate(1 / TYPICAL_CHUNKS))
-    first = dice.randrange(len(PARAGRAPHS))
-    for index, text in enumerate(islice(cycle(PARAGRAPHS), first, first + count)):
+    is_embedded = dice.chance(EMBEDDED_SHARE)
+    for index, text in enumerate(_texts(dice)):
+        has_embedding = is_embedded and not dice.chance(LOST_SHARE)
         world.rows.add(
             "document_chunks",
             id=dice.uuid(),
@@ -80,12 +89,30 @@ def _write_chunks(world: World, dice: Dice, avatar: Avatar, file_id: str, time: 
             chunk_text=text,
             chunk_index=index,
             chunk_size=len(text),
-            embedding=_embedding(world, dice) if dice.chance(EMBEDDED_SHARE) else None,
+            embedding=_embedding(world, index % VECTORS) if has_embedding else None,
             created_at=time,
             updated_at=time,
         )
 
 
-def _embedding(world: World, dice: Dice) -> str:
-    numbers = ",".join(f"{dice.gauss(0, 0.03):.4f}" for _ in range(DIMENSIONS))
+def _texts(dice: Dice) -> list[str]:
+    """Draw what a file is cut into: of some a page is blank, or comes twice."""
+    count = 1 + dice.poisson(dice.expovariate(1 / TYPICAL_CHUNKS))
+    first = dice.randrange(len(PARAGRAPHS))
+    texts = list(islice(cycle(PARAGRAPHS), first, first + count))
+    if dice.chance(BLANK_SHARE):
+        texts.append(" \n")
+    if dice.chance(REPEATED_SHARE):
+        texts.append(texts[0])
+    return texts
+
+
+@cache
+def _numbers(seed: int, number: int) -> str:
+    dice = Dice(f"{seed}/embedding/{number}")
+    return ",".join(f"{dice.gauss(0, 0.03):.4f}" for _ in range(DIMENSIONS))
+
+
+def _embedding(world: World, number: int) -> str:
+    numbers = _numbers(world.options.seed, number)
     return f"[{numbers}]" if world.has_vectors else f"{{{numbers}}}"

@@ -1,5 +1,6 @@
 """Photo memories of an avatar."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from avatarlab_cli.demo.dice import Dice
@@ -13,6 +14,11 @@ MEMORIES = 4
 
 FORGOTTEN_SHARE = 0.05
 REMOVED_OWNER_SHARE = 0.02
+PRIVATE_SHARE = 0.1
+FAVORITE_SHARE = 0.1
+LOST_IMAGES_SHARE = 0.02
+WRONG_PRIMARY_SHARE = 0.03
+"""Share of memories of whose images none is the primary one, or each."""
 DAY = timedelta(days=1)
 
 
@@ -59,19 +65,25 @@ def _write_memory(
         mood=dice.pick(MOODS),
         memory_summary=f"{avatar.name} remembers {place}.",
         conversational_hooks=[f"Ask about {place}"],
+        is_private=dice.chance(PRIVATE_SHARE),
+        is_favorite=dice.chance(FAVORITE_SHARE),
         created_at=time,
         updated_at=time,
     )
+    if not dice.chance(LOST_IMAGES_SHARE):
+        for image in _images(photos, is_wrong=dice.chance(WRONG_PRIMARY_SHARE)):
+            world.rows.add(
+                "memory_images",
+                id=dice.uuid(),
+                memory_id=memory,
+                user_id=owner,
+                created_at=time,
+                updated_at=time,
+                **image,
+            )
+
+
+def _images(photos: list[tuple[str, str]], *, is_wrong: bool) -> Iterator[dict[str, object]]:
     for order, (path, url) in enumerate(photos):
-        world.rows.add(
-            "memory_images",
-            id=dice.uuid(),
-            memory_id=memory,
-            user_id=owner,
-            image_url=url,
-            image_path=path,
-            image_order=order,
-            is_primary=order == 0,
-            created_at=time,
-            updated_at=time,
-        )
+        is_primary = len(photos) > 1 if is_wrong else order == 0
+        yield {"image_url": url, "image_path": path, "image_order": order, "is_primary": is_primary}

@@ -129,7 +129,8 @@ def listing(connection: sa.Connection, wanted: Wanted) -> Report:
         .select_from(found.source.outerjoin(named, named.c.id == own.c.avatar_id))
         .where(*_conditions(found, problem, wanted))
     )
-    return platform.report(select, _LISTED, sort="-created_at,id", empty="No memory fits.")
+    columns = (*_LISTED, platform.nothing(found.problem, _PROBLEM), *_MORE)
+    return platform.report(select, columns, sort="-created_at,id", empty="No memory fits.")
 
 
 _LISTED = (
@@ -138,7 +139,9 @@ _LISTED = (
     Column("email", help="whose avatar that is; nothing where the account is gone", null="-"),
     Column("memory_date", Kind.DATE, "when it happened"),
     Column("images", Kind.INTEGER, "how many images it has"),
-    Column("problem", help=", ".join(PROBLEMS), null="-"),
+)
+_PROBLEM = Column("problem", help=", ".join(PROBLEMS), null="-")
+_MORE = (
     Column("is_private", Kind.BOOLEAN, "whether it is private"),
     Column("created_at", Kind.TIME, "when it was added"),
     Column("is_favorite", Kind.BOOLEAN, "whether it is a favourite", wide=True),

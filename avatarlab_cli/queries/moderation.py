@@ -24,10 +24,17 @@ def waits(rows: sa.FromClause) -> Expression:
     return sa.or_(rows.c.is_flagged, rows.c.moderation_status.in_(WAITING))
 
 
+def _unjudged(platform: Platform, own: sa.FromClause) -> tuple[str, ...]:
+    # What is missing elsewhere does not keep it from judging.
+    return platform.notes(sa.select(own.c.id).where(waits(own)))
+
+
 def avatar_queue(connection: sa.Connection) -> Report:
     """Report the avatars that wait, those first that wait longest: since they were flagged, or else made."""
     platform = Platform(connection)
-    own, owners = platform[avatars], platform[users]
+    own = platform[avatars]
+    unjudged = _unjudged(platform, own)
+    owners = platform[users]
     admins, flaggers = platform[admin_users], owners.alias("flaggers")
     select = (
         sa.select(
@@ -65,6 +72,7 @@ def avatar_queue(connection: sa.Connection) -> Report:
             _OWNER,
         ),
         sort="waiting_since,id",
+        unjudged=unjudged,
         empty="No avatar waits.",
     )
 
@@ -72,7 +80,9 @@ def avatar_queue(connection: sa.Connection) -> Report:
 def image_queue(connection: sa.Connection) -> Report:
     """Report the images that wait, the oldest first: when one was flagged is not recorded, nor by whom."""
     platform = Platform(connection)
-    own, owners = platform[generated_images], platform[users]
+    own = platform[generated_images]
+    unjudged = _unjudged(platform, own)
+    owners = platform[users]
     select = (
         sa.select(
             own.c.id,
@@ -102,5 +112,6 @@ def image_queue(connection: sa.Connection) -> Report:
         ),
         sort="created_at,id",
         notes=("images do not record when they were flagged, nor by whom; `avatarlab audit list` does",),
+        unjudged=unjudged,
         empty="No image waits.",
     )

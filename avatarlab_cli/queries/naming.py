@@ -35,6 +35,11 @@ class Naming:
     read: Callable[[str], str] = str.strip
 
     @property
+    def one(self) -> str:
+        """What one of them is called, with its article."""
+        return f"{'an' if self.noun[0] in 'aeioAEIO' else 'a'} {self.noun}"
+
+    @property
     def many(self) -> str:
         """What several of them are called."""
         return self.plural or f"{self.noun}s"

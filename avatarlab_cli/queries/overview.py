@@ -34,7 +34,8 @@ FIGURES = {
 """The stored statistics of the page: what each is, and the command that shows more."""
 COLUMNS = (
     Column("section", help="yesterday, over, stale, failing, waiting or unusual"),
-    Column("what", help="what the figure counts"),
+    # What a list of ids names the lines by.
+    Column("what", Kind.ID, "what the figure counts"),
     Column("value", Kind.DECIMAL, "how much: on the last complete day, or now"),
     Column("before", Kind.DECIMAL, "on an average day of the seven before", wide=True, null="-"),
     Column("change", Kind.PERCENT, "from before to the value", null="-"),

@@ -5,6 +5,7 @@ What is missing is NULL, never 0: a column that is not there reads as NULL, a ta
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,6 +73,10 @@ class Platform:
         nothing = unknown(expression)
         self._unknown[nothing] = tuple(lacking)
         return nothing
+
+    def nothing(self, found: Expression, column: Column) -> Column:
+        """Return the column of what was found, whose `null` means that nothing was, where that can be known."""
+        return replace(column, null=Column.null) if any(self._missing(found)) else column
 
     def count(self, of: Expression, *conditions: Expression) -> Expression:
         """Return how many rows of a group have `of` and fulfil the conditions; NULL where that is not known."""

@@ -103,8 +103,8 @@ def listing(table: sa.Table, before: date, undated: int) -> Report:
     local = sa.func.timezone("UTC", time_of(table))
     day, month = sa.cast(local, sa.Date), sa.cast(sa.func.date_trunc("month", local), sa.Date)
     figures: list[sa.Label[Any]] = [
-        sa.literal(table.name).label("table"),
         month.label("month"),
+        sa.literal(table.name).label("table"),
         sa.func.count().label("rows"),
         sa.func.count(day.distinct()).label("days"),
         sa.func.min(time_of(table)).label("oldest"),
@@ -114,8 +114,8 @@ def listing(table: sa.Table, before: date, undated: int) -> Report:
     return Report(
         sa.select(*figures).where(is_before(table, before)).group_by(month),
         (
-            Column("table", help="what would be pruned"),
             Column("month", Kind.MONTH, "when the rows are of, UTC"),
+            Column("table", help="what would be pruned"),
             Column("rows", Kind.INTEGER, "how many would go", total=True),
             Column("days", Kind.INTEGER, "of how many days"),
             Column("oldest", Kind.TIME, "the earliest"),

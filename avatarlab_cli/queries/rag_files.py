@@ -121,7 +121,7 @@ def chunks(
     )
     return platform.report(
         select.select_from(rows).where(*conditions),
-        _CHUNK_COLUMNS,
+        (*_CHUNK_COLUMNS, platform.nothing(problems, _PROBLEMS)),
         sort="-without_embedding,-duplicated,-empty,chunks,file_id",
         empty="No file has a problem." if only_problems else "There are no knowledge files.",
     )
@@ -190,5 +190,5 @@ _CHUNK_COLUMNS = (
         "duplicated", Kind.INTEGER, "chunks whose text another of the file has already", total=True, wide=True
     ),
     Column("without_embedding", Kind.INTEGER, "chunks no search can find", total=True, wide=True),
-    Column("problems", Kind.TEXT, "what is wrong with them", null="-"),
 )
+_PROBLEMS = Column("problems", Kind.TEXT, "what is wrong with them", null="-")

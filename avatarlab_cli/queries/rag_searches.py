@@ -15,7 +15,7 @@ from avatarlab_cli.timeframe import Span
 DIMENSIONS = ("day", "avatar", "user")
 NOTES = (
     "searches that failed, and those of requests over the API, are not logged",
-    "a similarity of 0 means that nothing was similar enough (0.7), and is in no average",
+    "a similarity of 0 means that nothing was similar enough (0.7), and is in no average; nor is what is no number",
 )
 NO_DURATION = "no search's duration is recorded; these are the API's requests, where theirs is"
 _SUMMARY = (
@@ -54,6 +54,11 @@ def summary(connection: sa.Connection, span: Span) -> Report:
     )
 
 
+def _is_similar(score: Expression) -> Expression:
+    """Tell whether a similarity is one: NaN, to the database the greatest of numbers, and infinity are not."""
+    return sa.and_(score > 0, score < sa.literal_column("'Infinity'", sa.Double))
+
+
 def _search_totals(platform: Platform, span: Span) -> sa.Subquery:
     own = platform[rag_search_logs]
     recent, found, score = within(own.c.created_at, span), own.c.chunks_found, own.c.top_similarity_score
@@ -63,7 +68,7 @@ def _search_totals(platform: Platform, span: Span) -> sa.Subquery:
         platform.count(own.c.id, recent, found == 0).label("without_result_30d"),
         platform.count(found, recent).label("counted_30d"),
         platform.known(average(found, recent)).label("average_results_30d"),
-        platform.known(average(score, recent, score > 0)).label("average_similarity_30d"),
+        platform.known(average(score, recent, _is_similar(score))).label("average_similarity_30d"),
         platform.known(sa.func.max(own.c.created_at)).label("last_search"),
     ).subquery("searched")
 
@@ -109,11 +114,11 @@ def searches(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
             "counted": sa.func.count(found),
             "results": sa.func.coalesce(sa.func.sum(found), 0),
             "without_result": sa.func.count().filter(found == 0),
-            "similar": sa.func.count(score).filter(score > 0),
+            "similar": sa.func.count(score).filter(_is_similar(score)),
         },
         {
             "average_results": average(found),
-            "similarity": average(score, score > 0),
+            "similarity": average(score, _is_similar(score)),
         },
     )
     figures = divided(platform, counted, periods=(span, by) if by in CALENDAR else None)

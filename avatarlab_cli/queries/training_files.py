@@ -7,11 +7,13 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import USER, period, plain
 from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.statuses import demand_status
 from avatarlab_cli.queries.training_jobs import rate
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.training import avatar_training_files
 
 PROCESSED, FAILED = "completed", "failed"
+STATUSES = ("pending", "processing", PROCESSED, FAILED)
 DIMENSIONS = {
     "status": plain("status", "how far its processing is"),
     "type": plain("type", "the type of the content"),
@@ -96,10 +98,11 @@ def _figures(platform: Platform, each: sa.Subquery) -> list[sa.Label[Any]]:
 
 
 def uploads(connection: sa.Connection, *, status: str | None = None, user: UUID | None = None) -> Report:
-    """Report each uploaded file, of a status or user if one is given."""
+    """Report each uploaded file, of a status or user if one is given; raises UsageError for a status there is not."""
     platform = Platform(connection)
     file = platform[avatar_training_files]
     own = file.c
+    demand_status(connection, status, STATUSES, own.processing_status)
     wanted = [own.processing_status == status] if status is not None else []
     wanted += [own.user_id == user] if user is not None else []
     whose, source = USER.shown(platform, file, "user_id")

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
 from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.queries.spend import note, spend
+from avatarlab_cli.queries.statuses import demand_status
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.training import avatar_fine_tune_jobs, avatar_training_data
@@ -17,6 +18,18 @@ from avatarlab_cli.timeframe import Span
 SESSION, FINE_TUNE = "session", "fine-tune"
 SUCCEEDED = {SESSION: "completed", FINE_TUNE: "succeeded"}
 FAILED = "failed"
+STATUSES = (
+    "pending",
+    "processing",
+    "completed",
+    "validating_files",
+    "queued",
+    "running",
+    "succeeded",
+    FAILED,
+    "cancelled",
+)
+"""What the platform calls how far a session is, or OpenAI how far a job."""
 POLLED = "a fine-tuning job's status is OpenAI's when a user last looked: it may be older than the truth"
 NOT_RECORDED = "what a session costs is not recorded: only the tokens of fine-tuning have a price"
 DIMENSIONS = {
@@ -45,7 +58,12 @@ class Wanted:
 
 
 def _rows(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Subquery:
-    """Return a row a training; success and failure are 1 or 0, NULL where the status is not known."""
+    """Return a row a training; success and failure are 1 or 0, NULL where the status is not known.
+
+    Raises UsageError for a status there is not.
+    """
+    columns = (platform[table].c.status for table in (avatar_training_data, avatar_fine_tune_jobs))
+    demand_status(platform.connection, wanted.status, STATUSES, *columns)
     return sa.union_all(_sessions(platform, wanted), _jobs(platform, card, wanted)).subquery("trainings")
 
 

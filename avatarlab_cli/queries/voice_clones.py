@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.dimensions import USER
 from avatarlab_cli.queries.platform import Expression, Platform
+from avatarlab_cli.queries.statuses import demand_status
 from avatarlab_cli.queries.voice_samples import TWICE, files
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.voice import voice_clones, voice_samples
 
 TRAINING = "training"
+STATUSES = (TRAINING, "active")
 POLLED = "a clone becomes active only when its user looks at the list: one in training may be finished"
 NO_CLONE = "(no clone)"
 
@@ -118,9 +120,10 @@ class Wanted:
 
 
 def clones(connection: sa.Connection, now: datetime, before: datetime, wanted: Wanted) -> Report:
-    """Report each clone with its age and its recordings."""
+    """Report each clone with its age and its recordings; raises UsageError for a status there is not."""
     platform = Platform(connection)
     clone, made, sample = platform[voice_clones], made_from(platform), platform[voice_samples].c
+    demand_status(connection, wanted.status, STATUSES, clone.c.status)
     reads = clone.c.id, sample.voice_clone_id, sample.file_url
     conditions = [clone.c.status == wanted.status] if wanted.status is not None else []
     conditions += [is_stuck(platform, before)] if wanted.stuck else []
@@ -160,7 +163,7 @@ _CLONE = (
     Column("id", Kind.ID, "the clone", wide=True),
     Column("name", Kind.TEXT, "what its user calls it"),
     *USER.columns,
-    Column("status", Kind.TEXT, "training or active"),
+    Column("status", Kind.TEXT, " or ".join(STATUSES)),
     Column("is_stuck", Kind.BOOLEAN, "in training for too long"),
     Column("age_seconds", Kind.DECIMAL, "since it was made", wide=True),
     Column("declared_samples", Kind.INTEGER, "recordings it says it was made from", wide=True),

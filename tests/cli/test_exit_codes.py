@@ -296,6 +296,17 @@ def test_78_a_report_before_the_migration(panel_conninfo: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "words", [("conversation", "search", "hello"), ("avatar", "flag", "a7", "--reason", "spam")]
+)
+def test_78_an_act_before_the_migration(
+    panel_conninfo: str, empty_conninfo: str, words: tuple[str, ...]
+) -> None:
+    """What is kept under an admin's name leads to the migration too, whether there is a panel or not."""
+    for conninfo in (panel_conninfo, empty_conninfo):
+        assert_clear(invoke(conninfo, *words), ExitCode.CONFIGURATION, "run: avatarlab db migrate")
+
+
+@pytest.mark.parametrize(
     ("number", "code", "word"),
     [
         (signal.SIGINT, ExitCode.INTERRUPTED, "interrupted"),

@@ -52,6 +52,15 @@ def test_a_private_memory_has_no_title(shelf: str) -> None:
     assert [row["title"] for row in unknown] == [None, None, None]
 
 
+def test_images_that_are_missing(shelf: str) -> None:
+    """Where nothing tells whether a memory has its images, it is not shown as one in order."""
+    with copied(shelf) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("DROP TABLE memory_images CASCADE")
+        shown = invoke(conninfo, "memory", "list", "--fields", "problem", "--no-headers")
+    assert shown.out.split() == ["n/a"] * 3
+
+
 def test_summary(shelf: str) -> None:
     """Each figure as the rows have it."""
     assert json.loads(invoke(shelf, "memory", "summary", "--json").out) == {

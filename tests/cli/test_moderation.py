@@ -33,13 +33,30 @@ def test_from_flag_to_unflag(conninfo: str, noun: str) -> None:
     """What is flagged waits in the queue with its reason, and no longer once it is approved."""
     table, ann, _ = KINDS[noun]
     queue = (noun, "queue", "--json", "--fields", "id,reason")
-    assert json.loads(act(conninfo, *queue).out) == []
+    empty = act(conninfo, *queue)
+    assert (empty.code, json.loads(empty.out)) == (0, [])
     assert act(conninfo, noun, "flag", ann, "--reason", "looks real").code == 0
     assert _values(conninfo, table, ann) == [True, "looks real", "flagged"]
-    assert json.loads(act(conninfo, *queue).out) == [{"id": ann, "reason": "looks real"}]
+    waiting = act(conninfo, *queue)
+    assert (waiting.code, json.loads(waiting.out)) == (ExitCode.FOUND, [{"id": ann, "reason": "looks real"}])
     assert act(conninfo, noun, "unflag", ann).code == 0
     assert _values(conninfo, table, ann) == [False, None, "approved"]
     assert json.loads(act(conninfo, *queue).out) == []
+
+
+@pytest.mark.parametrize("noun", KINDS)
+def test_a_queue_that_cannot_be_judged(conninfo: str, noun: str) -> None:
+    """Where a column is missing that tells who waits, that nobody does is no good news; another one is no matter."""
+    table = KINDS[noun][0]
+    for column, code in (
+        ("flagged_reason", 0),
+        ("is_flagged", ExitCode.FOUND),
+        ("moderation_status", ExitCode.FOUND),
+    ):
+        _change(conninfo, f"ALTER TABLE {table} DROP COLUMN {column} CASCADE")
+        shown = act(conninfo, noun, "queue", "--csv", "--no-headers")
+        assert (shown.code, shown.out) == (code, "")
+        assert f"public.{table}.{column} is missing" in shown.err
 
 
 def test_who_flagged_an_avatar(conninfo: str) -> None:
@@ -142,6 +159,16 @@ def test_a_reason_is_required(conninfo: str, noun: str) -> None:
     refused = act(conninfo, noun, "flag", KINDS[noun][1])
     assert refused.code == ExitCode.USAGE
     assert "a reason is required" in refused.err
+
+
+@pytest.mark.parametrize("noun", KINDS)
+def test_one_that_is_typed_twice_is_one(conninfo: str, noun: str) -> None:
+    """Nobody is asked whether two are meant; what names none is told in good English."""
+    ann = KINDS[noun][1]
+    done = act(conninfo, noun, "flag", ann, ann, "--reason", "spam", "-o", "count")
+    assert (done.code, done.out) == (0, "1\n")
+    wrong = act(conninfo, noun, "flag", "--from-csv", "-", "--reason", "spam", stdin="x\n1\n")
+    assert f"no column that names an {noun}" in wrong.err
 
 
 def test_an_image_is_never_shown(conninfo: str) -> None:

@@ -204,6 +204,13 @@ def test_a_page_fits_a_terminal(computed: str) -> None:
     assert "…" not in shown.out
 
 
+def test_ids_are_the_lines(computed: str, page: dict[str, dict[str, Any]]) -> None:
+    """A list of ids names each line once."""
+    named = invoke(computed, "overview", "-o", "ids").out.splitlines()
+    assert named == [row["what"] for row in page.values()]
+    assert len(set(named)) == len(named)
+
+
 def test_it_takes_no_argument(computed: str) -> None:
     """It is a command of its own, without verbs."""
     assert invoke(computed, "overview", "today").code == ExitCode.USAGE

@@ -11,6 +11,7 @@ import pytest
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.queries import rag_files
+from tests.cli.acting import copied
 from tests.cli.conftest import ADA, ADELE, EMAILS
 from tests.cli.invoking import invoke
 from tests.conftest import DEMO_END, created_database
@@ -104,6 +105,22 @@ def test_chunks_with_problems(known: str) -> None:
     ]
     every = json.loads(invoke(known, "rag", "chunks", "--json").out)
     assert [row["problems"] for row in every if row["file"] == "good.pdf"] == [None]
+
+
+def test_chunks_that_are_missing(known: str) -> None:
+    """Where nothing tells what is wrong with a file, that is not shown as if nothing were; what is known is."""
+    fields = ("rag", "chunks", "--fields", "file,problems", "--sort", "file", "--no-headers", "--limit", "2")
+    whole = {"broken.pdf": "no chunk", "good.pdf": "-"}
+    with copied(known) as conninfo:
+        for change, told in (
+            ("SELECT", whole),
+            ("ALTER TABLE document_chunks DROP COLUMN embedding CASCADE", whole | {"good.pdf": "n/a"}),
+            ("DROP TABLE document_chunks CASCADE", dict.fromkeys(whole, "n/a")),
+        ):
+            with psycopg.connect(conninfo) as connection:
+                connection.execute(change.encode())
+            shown = invoke(conninfo, *fields).out.splitlines()
+            assert dict(line.split(maxsplit=1) for line in shown) == told
 
 
 def test_only_the_wanted_chunks_are_read(known: str) -> None:

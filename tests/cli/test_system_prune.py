@@ -85,6 +85,8 @@ def test_figures_stay_and_rows_go(pruned: str, monkeypatch: pytest.MonkeyPatch) 
         facts = [entry["changes"] for entry in written]
         assert sum(fact["deleted"] for fact in facts) == number
         assert {fact["table"] for fact in facts} <= {log}
+        described = [f"pruned {log} of {fact['deleted']} rows before {BEFORE}" for fact in facts]
+        assert [entry["description"].replace(" row ", " rows ") for entry in written] == described
         assert told["first_day"] == min((fact["first_day"] for fact in facts), default=None)
         assert told["last_day"] == max((fact["last_day"] for fact in facts), default=None)
         assert len({entry["xmin"] for entry in written}) == len(written)
@@ -119,6 +121,8 @@ def test_a_dry_run_shows_the_months(computed: str) -> None:
     rows = json.loads(shown.out)
     assert [{name: row[name] for name in ("table", "month", "rows", "days")} for row in rows] == expected
     assert rows[-1]["newest"] < str(BEFORE) < rows[-1]["newest"][:8] + "31"
+    ids = prune(computed, "--dry-run", "-o", "ids").out.split()
+    assert ids == [row["month"] for row in rows]
     unconfirmed = prune(computed, *REASON, "--yes", "--json")
     assert (unconfirmed.code, json.loads(unconfirmed.out)) == (6, rows)
     assert f"--confirm {LOG} confirms it" in unconfirmed.err
@@ -142,6 +146,7 @@ def test_a_dry_run_shows_the_months(computed: str) -> None:
             7,
             "and --max-rows allows 5\nnothing was deleted",
         ),
+        (LOG, ("--confirm", LOG, *REASON, "--max-rows", "-1"), 2, "--max-rows -1 is negative"),
         (LOG, ("--older-than", "2100-01-01", "-n"), 2, "--older-than 2100-01-01 lies ahead"),
         (LOG, ("--older-than", "soon", "-n"), 2, "'soon' is not a time"),
     ],
@@ -180,9 +185,10 @@ def test_an_interrupt_ends_it_after_the_transaction(pruned: str, monkeypatch: py
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Deleted, "add", interrupted)
-    done = confirmed(pruned)
+    done = confirmed(pruned, "--json")
     assert (done.code, done.out) == (130, "")
-    assert "14 rows are deleted; the same command goes on" in done.err
+    hint = "14 rows are deleted; the same command goes on"
+    assert json.loads(done.err) == {"error": "interrupted", "hint": hint, "exit_code": 130}
     assert due(pruned) == number - 14
     assert written_by_jobs(pruned) == 0
     monkeypatch.setattr(Deleted, "add", add)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from avatarlab_cli.errors import ExitCode
+from tests.cli.acting import copied
 from tests.cli.conftest import ADA, EMAILS, EVE
 from tests.cli.invoking import Outcome, invoke
 from tests.conftest import DEMO_END, created_database
@@ -194,16 +195,31 @@ def test_summary(known: str) -> None:
         (("tts", "--by", "avatar"), "by: user, voice, provider, day, model"),
         (("samples", "--by", "clone"), "by: use, user, day"),
         (("samples", "--by", "day", "--list"), "a list is not divided"),
+        (("clones", "--status", "nope"), "statuses: training, active"),
         (("clones", "--older-than", "soon"), "'soon' is not a time"),
         (("clones", "--older-than", "2030-01-01"), "lies ahead"),
         (("tts", "--since", "2025-06-01", "--until", "2025-05-01"), "nothing lies between"),
     ],
 )
 def test_what_cannot_be_understood(known: str, arguments: tuple[str, ...], said: str) -> None:
-    """It is said in a sentence, before anything is asked of the database."""
+    """It is said in a sentence, with what would do."""
     shown = voice(known, *arguments)
     assert (shown.code, shown.out) == (ExitCode.USAGE, "")
     assert said in shown.err
+
+
+def test_a_status_the_platform_does_not_write(known: str) -> None:
+    """What stands in a row can be asked for, and is named to who asks for what stands in none."""
+    with copied(known) as conninfo:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("UPDATE voice_clones SET status = 'lost' WHERE status = 'training'")
+        lost, wrong = (
+            voice(conninfo, "clones", "--status", name, "-o", "count") for name in ("lost", "nope")
+        )
+        none = voice(conninfo, "clones", "--status", "training", "-o", "count")
+    assert (lost.out, none.out) == ("1\n", "0\n")
+    assert wrong.code == ExitCode.USAGE
+    assert "statuses: training, active, lost" in wrong.err
 
 
 def test_an_unknown_user(known: str) -> None:

@@ -101,7 +101,21 @@ SHAPES: list[tuple[str, str, int]] = [
         1,
     ),
     ("chunks", "SELECT count(*) FROM document_chunks WHERE embedding IS NULL", 50),
-    ("embeddings", "SELECT count(*) FROM document_chunks WHERE embedding IS NOT NULL", 1),
+    ("embeddings", "SELECT count(*) FROM document_chunks WHERE embedding IS NOT NULL", 20),
+    (
+        "files with some embeddings",
+        (
+            "SELECT count(*) FROM (SELECT FROM document_chunks GROUP BY knowledge_file_id"
+            " HAVING count(embedding) BETWEEN 1 AND count(*) - 1) f"
+        ),
+        1,
+    ),
+    ("blank chunks", "SELECT count(*) FROM document_chunks WHERE btrim(chunk_text, E' \\n') = ''", 1),
+    (
+        "chunks that come twice",
+        "SELECT count(*) - count(DISTINCT (knowledge_file_id, chunk_text)) FROM document_chunks",
+        2,
+    ),
     ("empty searches", "SELECT count(*) FROM rag_search_logs WHERE chunks_found = 0", 5),
     (
         "ratings beside their neutral row",
@@ -184,6 +198,24 @@ SHAPES: list[tuple[str, str, int]] = [
         "memories of nobody",
         "SELECT count(*) FROM avatar_memories WHERE user_id NOT IN (SELECT id FROM auth.users)",
         1,
+    ),
+    ("private memories", "SELECT count(*) FROM avatar_memories WHERE is_private", 3),
+    ("favourite memories", "SELECT count(*) FROM avatar_memories WHERE is_favorite", 3),
+    (
+        "memories without images",
+        "SELECT count(*) FROM avatar_memories WHERE id NOT IN (SELECT memory_id FROM memory_images)",
+        1,
+    ),
+    *(
+        (
+            f"memories with {primaries} primary images",
+            (
+                "SELECT count(*) FROM (SELECT FROM memory_images GROUP BY memory_id"
+                f" HAVING count(*) FILTER (WHERE is_primary) = {primaries}) m"
+            ),
+            1,
+        )
+        for primaries in (0, 2)
     ),
     ("second photos", "SELECT count(*) FROM memory_images WHERE NOT is_primary", 3),
     (

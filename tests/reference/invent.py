@@ -56,7 +56,7 @@ POOLS: Mapping[str, tuple[object, ...]] = {
     "image_url": ("https://cdn.example.net/a.png", *LONG[1:]),
     "chunk_text": ("", "  ", "a", "a", "b", LONG[0]),
     "chunk_size": (0, 1, 1, 500, 1000, -1),
-    "top_similarity_score": (0.0, 0.7, 0.71, 0.925, 1.0, None),
+    "top_similarity_score": (0.0, 0.7, 0.71, 0.925, 1.0, "NaN", "Infinity", None),
     "chunks_found": (0, 0, 1, 3, 15, None),
     "trained_tokens": (0, 1, 12_345, 2_000_000_000, None),
     "details": (

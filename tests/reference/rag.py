@@ -1,5 +1,6 @@
 """The reports on retrieval, recounted row by row."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -53,7 +54,7 @@ def searches(tables: Tables, by: str, avatar: object = None) -> Iterator[Row]:
             "average_results": mean(counted),
             "without_result": counted.count(0),
             "empty_rate": share(counted.count(0), len(counted)),
-            "similar": sum((row["top_similarity_score"] or 0) > 0 for row in found),
+            "similar": sum(_score(row) is not None for row in found),
             "similarity": _similarity(found),
         }
 
@@ -161,4 +162,9 @@ def _by_status(rows: Iterable[Row]) -> Row:
 
 
 def _similarity(rows: Iterable[Row]) -> object:
-    return mean(row["top_similarity_score"] or None for row in rows)
+    return mean(map(_score, rows))
+
+
+def _score(row: Row) -> float | None:
+    score = row["top_similarity_score"]
+    return score if score and math.isfinite(score) else None
