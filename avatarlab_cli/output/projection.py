@@ -78,7 +78,7 @@ _CONVERSIONS: dict[Kind, Callable[[Expression], Expression]] = {
 def _order(report: Report, inner: sa.Subquery, options: OutputOptions) -> list[Expression]:
     keys = sort_keys(report.columns, report.sort if options.sort is None else options.sort)
     order: list[Expression] = [
-        inner.c[column.name].desc().nulls_last() if descending else inner.c[column.name].asc()
+        _descending(report, inner, column) if descending else inner.c[column.name].asc()
         for column, descending in keys
     ]
     tie = identifying(report.columns)
@@ -86,3 +86,9 @@ def _order(report: Report, inner: sa.Subquery, options: OutputOptions) -> list[E
     if keys and all(column is not tie for column, _ in keys):
         order.append(inner.c[tie.name].asc())
     return order
+
+
+def _descending(report: Report, inner: sa.Subquery, column: Column) -> Expression:
+    """Put what is unknown last; said of what is always known, that would keep PostgreSQL from reading its index."""
+    order = inner.c[column.name].desc()
+    return order if column.name in report.never_null else order.nulls_last()
