@@ -154,9 +154,11 @@ FROM rag_search_logs WHERE created_at >= '2025-09-01Z'
 GROUP BY 1 ORDER BY 1;
 
 -- avatarlab rag chunks
-SELECT f.id AS file_id, f.original_name AS file, coalesce(c.chunks, 0) AS chunks, c.smallest, c.median, c.largest,
-       coalesce(c.empty, 0) AS empty, coalesce(c.duplicated, 0) AS duplicated,
-       coalesce(c.without_embedding, 0) AS without_embedding
+SELECT f.id AS file_id, f.original_name AS file, a.name AS avatar, f.avatar_id, u.email, f.processing_status AS status,
+       coalesce(c.chunks, 0) AS chunks, c.smallest, c.median, c.largest, coalesce(c.empty, 0) AS empty,
+       coalesce(c.duplicated, 0) AS duplicated, coalesce(c.without_embedding, 0) AS without_embedding,
+       concat_ws(', ', CASE WHEN c.chunks IS NULL THEN 'no chunk' END, CASE WHEN c.empty > 0 THEN c.empty || ' empty' END,
+                 CASE WHEN c.duplicated > 0 THEN c.duplicated || ' duplicated' END) AS "~problems"
 FROM avatar_knowledge_files f
 LEFT JOIN (SELECT knowledge_file_id, count(*) AS chunks, min(length(chunk_text)) AS smallest, max(length(chunk_text)) AS largest,
                   percentile_cont(0.5) WITHIN GROUP (ORDER BY length(chunk_text)) AS median,
@@ -164,7 +166,8 @@ LEFT JOIN (SELECT knowledge_file_id, count(*) AS chunks, min(length(chunk_text))
                   count(*) - count(DISTINCT md5(chunk_text)) AS duplicated,
                   count(*) FILTER (WHERE embedding IS NULL) AS without_embedding
            FROM document_chunks GROUP BY knowledge_file_id) AS c ON c.knowledge_file_id = f.id
-ORDER BY without_embedding DESC;
+JOIN avatars a ON a.id = f.avatar_id JOIN auth.users u ON u.id = f.user_id
+ORDER BY without_embedding DESC, duplicated DESC, empty DESC, chunks, file_id;
 
 -- avatarlab training errors --since 2025-07-01
 SELECT message, count(*) AS occurrences, count(DISTINCT user_id) AS users, min(created_at) AS first_seen,
