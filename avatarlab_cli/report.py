@@ -60,6 +60,7 @@ class Report:
     JSON and YAML as one object. `notes` are sentences for stderr: what is missing, partial or estimated. Of a check,
     `unjudged` names what it could not look at: nothing found is then no good news; and where not every row is a
     finding, `findings` selects those that are.
+    `never_null` names columns that are known to hold no NULL: the order by one can be read from its index.
     """
 
     select: sa.Select[Any]
@@ -70,3 +71,4 @@ class Report:
     notes: tuple[str, ...] = field(default=())
     unjudged: tuple[str, ...] = field(default=())
     findings: sa.Select[Any] | None = None
+    never_null: frozenset[str] = frozenset()

@@ -1,6 +1,7 @@
 """The one SELECT that brings a report into machine form; every format is made from it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,7 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from avatarlab_cli.output.delimited import FORMULA_KINDS, FORMULA_START
 from avatarlab_cli.output.options import OutputOptions
-from avatarlab_cli.output.selection import identifying, sort_keys
+from avatarlab_cli.output.paging import first_rows
+from avatarlab_cli.output.selection import SortKey, identifying, sort_keys
 from avatarlab_cli.report import Column, Kind, Report
 
 Expression = sa.ColumnElement[Any]
@@ -22,9 +24,15 @@ def machine_select(
     report: Report, columns: Sequence[Column], options: OutputOptions, limit: int | None
 ) -> sa.Select[Any]:
     """Wrap the report's SELECT: chosen columns in machine form, order, offset and limit."""
-    inner = report.select.subquery("report")
+    keys = _keys(report, options)
+    select = report.select
+    if keys and limit is not None:
+        names = [key.column.name for key in keys]
+        select = first_rows(select, names, partial(_order, report, keys), limit + options.offset)
+    inner = select.subquery("report")
     statement = sa.select(*(_projected(inner.c[column.name], column, options) for column in columns))
-    return statement.order_by(*_order(report, inner, options)).limit(limit).offset(options.offset or None)
+    order = _order(report, keys, inner.c)
+    return statement.order_by(*order).limit(limit).offset(options.offset or None)
 
 
 def count_select(report: Report) -> sa.Select[Any]:
@@ -75,14 +83,21 @@ _CONVERSIONS: dict[Kind, Callable[[Expression], Expression]] = {
 }
 
 
-def _order(report: Report, inner: sa.Subquery, options: OutputOptions) -> list[Expression]:
+def _keys(report: Report, options: OutputOptions) -> list[SortKey]:
     keys = sort_keys(report.columns, report.sort if options.sort is None else options.sort)
-    order: list[Expression] = [
-        inner.c[column.name].desc().nulls_last() if descending else inner.c[column.name].asc()
-        for column, descending in keys
-    ]
     tie = identifying(report.columns)
     # Equal rows keep one order between two pages; without an order asked for, none is paid for.
     if keys and all(column is not tie for column, _ in keys):
-        order.append(inner.c[tie.name].asc())
-    return order
+        keys.append(SortKey(tie, descending=False))
+    return keys
+
+
+def _order(report: Report, keys: Sequence[SortKey], values: Any) -> list[Expression]:  # noqa: ANN401 (columns by name)
+    return [_ordered(report, values[key.column.name], key) for key in keys]
+
+
+def _ordered(report: Report, value: Expression, key: SortKey) -> Expression:
+    """Put what is unknown last; said of what is always known, that would keep PostgreSQL from reading its index."""
+    if not key.descending:
+        return value.asc()
+    return value.desc() if key.column.name in report.never_null else value.desc().nulls_last()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import NotFoundError, UsageError
 from avatarlab_cli.queries.naming import USER, Found, find
+from avatarlab_cli.queries.never_null import never_null
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.admin import admin_audit_logs, admin_users, subscription_tiers, user_subscriptions
 from avatarlab_cli.schema.api import platform_api_keys
@@ -134,10 +135,12 @@ class EntryFilter:
 
 def listed(which: EntryFilter, live: LiveSchema) -> Report:
     """Report the entries, the latest first; raises UsageError for a severity there is not."""
+    select = _described(_OWN, live).where(*which.conditions(live))
     return Report(
-        _described(_OWN, live).where(*which.conditions(live)),
+        select,
         _OWN,
         sort="-seq",
+        never_null=frozenset(never_null(select, live)),
         empty="No act is recorded, or none that fits.",
     )
 

@@ -29,6 +29,12 @@ USER = By(dimensions.USER, lambda rows: rows.c.user_id)
 AVATAR = By(dimensions.AVATAR, lambda rows: rows.c.avatar_id)
 
 
+def distinct(column: Expression, by: Expression | None) -> Expression:
+    """Return how many values of a column there are in a group by `by`; where that is the column itself, at most one."""
+    # Counting distinct values takes a sort, of all rows.
+    return sa.func.least(sa.func.count(column), 1) if column is by else sa.func.count(column.distinct())
+
+
 def text(name: str, help_text: str, of: Callable[[sa.FromClause], Expression]) -> By:
     """Count by a text."""
     return By(dimensions.plain(name, help_text), of)

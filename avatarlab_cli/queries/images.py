@@ -57,7 +57,7 @@ def volume(connection: sa.Connection, span: Span, by: str) -> Report:
     images = platform[generated_images]
     figures = {
         "images": platform.count(images.c.id),
-        "users": sa.func.count(images.c.user_id.distinct()),
+        "users": grouping.distinct(images.c.user_id, dimension.of(images)),
         "favorites": sa.func.count(images.c.id).filter(images.c.is_favorite),
         "flagged": sa.func.count(images.c.id).filter(images.c.is_flagged),
         "last_image": sa.func.max(images.c.created_at),

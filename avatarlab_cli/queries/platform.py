@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
+from avatarlab_cli.queries.never_null import never_null
 from avatarlab_cli.queries.tracing import Trace, relation_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.availability import demand_access
@@ -143,7 +144,8 @@ class Platform:
             more["empty"] = "Nothing was found in what could be looked at."
         notes = (*missed, *more.pop("notes", ()))
         known = select if of_lines else self._without_unknown(select, columns)
-        return Report(known, columns, notes=notes, **more)
+        certain = frozenset(never_null(known, self.live))
+        return Report(known, columns, notes=notes, never_null=certain, **more)
 
     def _without_unknown(
         self, select: sa.Select[*tuple[Any, ...]], columns: tuple[Column, ...]

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from avatarlab_cli.queries import grouping
 from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
 from avatarlab_cli.queries.platform import Platform, share
 from avatarlab_cli.report import Column, Kind, Report
@@ -37,7 +38,7 @@ def examples(connection: sa.Connection, by: str, below: Decimal) -> Report:
         sa.select(
             keys[by].label("key"),
             total.label("examples"),
-            platform.count(own.avatar_id.distinct()).label("avatars"),
+            platform.known(grouping.distinct(own.avatar_id, keys[by])).label("avatars"),
             used.label("used"),
             known(share(used, total), own.used_in_training).label("used_share"),
             platform.average(score).label("average_quality"),

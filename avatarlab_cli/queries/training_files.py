@@ -5,6 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from avatarlab_cli.queries import grouping
 from avatarlab_cli.queries.dimensions import USER, period, plain
 from avatarlab_cli.queries.platform import Expression, Platform
 from avatarlab_cli.queries.statuses import demand_status
@@ -48,7 +49,7 @@ def files(connection: sa.Connection, by: str, user: UUID | None = None) -> Repor
     key = {"status": own.processing_status, "type": own.content_type, "user": own.user_id, "day": day}[by]
     each = (
         sa.select(
-            key.label("key"),
+            *([] if by == "user" else [key.label("key")]),
             own.user_id,
             own.processing_status.label("status"),
             bytes_once(platform).label("bytes"),
@@ -57,8 +58,9 @@ def files(connection: sa.Connection, by: str, user: UUID | None = None) -> Repor
         .where(*([own.user_id == user] if user else []))
         .subquery("each_file")
     )
-    figures = _figures(platform, each)
-    grouped = sa.select(each.c.key, *figures).group_by(each.c.key).subquery("grouped")
+    group = each.c.user_id if by == "user" else each.c.key
+    figures = _figures(platform, each, group)
+    grouped = sa.select(group.label("key"), *figures).group_by(group).subquery("grouped")
     groups, source = DIMENSIONS[by].shown(platform, grouped)
     return platform.report(
         sa.select(*groups, *(column for column in grouped.c if column.name != "key")).select_from(source),
@@ -80,7 +82,7 @@ def files(connection: sa.Connection, by: str, user: UUID | None = None) -> Repor
     )
 
 
-def _figures(platform: Platform, each: sa.Subquery) -> list[sa.Label[Any]]:
+def _figures(platform: Platform, each: sa.Subquery, key: Expression) -> list[sa.Label[Any]]:
     own = platform[avatar_training_files].c
     processed, failed = (
         platform.known(sa.func.count().filter(each.c.status == status), own.processing_status)
@@ -88,7 +90,7 @@ def _figures(platform: Platform, each: sa.Subquery) -> list[sa.Label[Any]]:
     )
     return [
         sa.func.count().label("uploads"),
-        platform.known(sa.func.count(each.c.user_id.distinct()), own.user_id).label("users"),
+        platform.known(grouping.distinct(each.c.user_id, key), own.user_id).label("users"),
         known_bytes(platform, each).label("bytes"),
         processed.label("processed"),
         failed.label("failed"),

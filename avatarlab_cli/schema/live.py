@@ -13,7 +13,7 @@ KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized
 
 # Sizes take a lock on every relation, so one that is being rewritten would hold up each command: only on demand.
 _PROBE = sa.text("""
-    SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, columns.types,
+    SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, columns.types, columns.required,
            coalesce(indexes.leading, '{}') AS indexed,
            CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS estimated_rows,
            CASE WHEN :sizes THEN pg_total_relation_size(c.oid) END AS total_bytes,
@@ -22,7 +22,15 @@ _PROBE = sa.text("""
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
-        SELECT coalesce(jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)), '{}') AS types
+        -- Since PostgreSQL 18 NOT NULL may be declared of rows that were not looked at.
+        SELECT coalesce(array_agg(o.conkey[1]), '{}') AS columns
+        FROM pg_constraint o
+        WHERE o.conrelid = c.oid AND o.contype = 'n' AND NOT o.convalidated
+    ) doubted
+    CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)), '{}') AS types,
+               coalesce(array_agg(a.attname::text) FILTER (WHERE a.attnotnull AND a.attnum <> ALL (doubted.columns)), '{}')
+                   AS required
         FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) columns
@@ -40,8 +48,8 @@ _PROBE = sa.text("""
 class Relation:
     """One table or view as the catalogue describes it to the current role.
 
-    `columns` maps names to types as PostgreSQL writes them; `indexed` holds the columns that lead a complete
-    index. `estimated_rows` is None where nothing was ever analysed, `total_bytes` (with indexes and TOAST)
+    `columns` maps names to types as PostgreSQL writes them; `required` holds those that are NOT NULL, `indexed` those
+    that lead a complete index. `estimated_rows` is None where nothing was ever analysed, `total_bytes` (with indexes and TOAST)
     where the probe left sizes out. A relation `is_filtered` when row security hides rows from this role.
     """
 
@@ -49,6 +57,7 @@ class Relation:
     name: str
     kind: str
     columns: Mapping[str, str]
+    required: frozenset[str]
     indexed: frozenset[str]
     estimated_rows: int | None
     total_bytes: int | None
@@ -113,6 +122,7 @@ def _relation(row: sa.RowMapping) -> Relation:
         name=row["name"],
         kind=KINDS[row["kind"]],
         columns=row["types"],
+        required=frozenset(row["required"]),
         indexed=frozenset(row["indexed"]),
         estimated_rows=row["estimated_rows"],
         total_bytes=row["total_bytes"],

@@ -77,6 +77,26 @@ def test_leading_columns_of_complete_indexes_count(seed_database: sa.Engine) -> 
     assert after - before == {"payment_method"}
 
 
+def test_required_columns_are_those_without_null(seed_database: sa.Engine) -> None:
+    """What is NOT NULL holds none, unless the rows from before it was declared were never looked at."""
+    column, other = "created_at", "phone"
+    with seed_database.connect() as connection:
+        can_be_declared = (connection.dialect.server_version_info or (0,)) >= (18,)
+    # Before PostgreSQL 18 there is no such declaration, and the column stays as it was.
+    declare = (
+        "ALTER TABLE profiles ADD CONSTRAINT given NOT NULL phone NOT VALID"
+        if can_be_declared
+        else "SELECT 1"
+    )
+    validate = "VALIDATE CONSTRAINT given" if can_be_declared else "ALTER COLUMN phone SET NOT NULL"
+
+    before = relation(look(seed_database, declare), "profiles").required
+    after = relation(look(seed_database, f"ALTER TABLE profiles {validate}"), "profiles").required
+
+    assert column in before
+    assert after - before == {other}
+
+
 def test_rights_are_those_of_the_current_role(panel_database: sa.Engine) -> None:
     """The public role has SELECT on public tables but row security filters them; auth.users it cannot read."""
     live = look(panel_database, "SET LOCAL ROLE anon")

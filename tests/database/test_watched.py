@@ -9,6 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql import elements, functions
 
 from avatarlab_cli.database import Database
+from avatarlab_cli.output.options import OutputOptions
+from avatarlab_cli.output.projection import machine_select
+from avatarlab_cli.output.selection import identifying, sort_keys
 from avatarlab_cli.queries import pruned_notes
 from avatarlab_cli.report import Kind, Report
 from avatarlab_cli.schema.base import Vector, qualified
@@ -85,6 +88,22 @@ def test_figures_equal_a_recount(platform_set: tuple[Database, Tables], case: Ca
         names = [column.name for column in report.columns if column.name not in case.leaves_out]
         assert all(set(row) == set(names) for row in expected)
         assert comparable(shown(connection, report), names) == comparable(expected, names)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_page_is_cut_from_the_whole(invented: sa.Engine, case: Case) -> None:
+    """The first rows that are asked for are those of the whole list, whichever way they were found."""
+    with invented.connect() as connection:
+        report = case.build(connection)
+        keys = [key.column for key in sort_keys(report.columns, report.sort)]
+        shown = [*keys, identifying(report.columns)]
+        whole, page = (
+            connection.execute(machine_select(report, report.columns, options, limit)).mappings().all()
+            for options, limit in ((OutputOptions(), None), (OutputOptions(offset=2), 3))
+        )
+    names = {column.name for column in shown if keys}
+    told = [[{name: row[name] for name in names} for row in rows] for rows in (whole[2:5], page)]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
