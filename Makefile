@@ -78,6 +78,7 @@ bench: install  ## Measure speed and memory
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.aggregation
+	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.user_list
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.storage

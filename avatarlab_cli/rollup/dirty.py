@@ -81,8 +81,9 @@ def _cells(connection: sa.Connection, window: Window, available: Availability) -
     sources = [source for source, _ in available.measured]
     kinds = connection.execute(_KINDS).one()
     parts = ["SELECT source, day, user_id, via_id FROM dirty_taken WHERE isfinite(day)"]
-    parts += _of_links(sources) if kinds.has_links else []
-    parts += _of_accounts(sources) if kinds.has_accounts else []
+    changing = list(_of_links(sources)) if kinds.has_links else []
+    changing += list(_of_accounts(sources)) if kinds.has_accounts else []
+    parts += changing + [_NOBODYS_BEFORE.format(part=part) for part in changing]
     fresh.temporary(connection, "dirty_dated", sa.text(" UNION ".join(parts)))
     vias = dict.fromkeys(
         (qualified(s.via.target.table), s.via.target.name, s.via.owner.name) for s in sources if s.via
@@ -146,6 +147,9 @@ def _of_accounts(sources: list[Source]) -> Iterator[str]:
             CROSS JOIN (VALUES {each}) AS n (source) WHERE {account}"""
 
 
+# What gets an owner was nobody's until then, and what loses one is nobody's from now on.
+_NOBODYS_BEFORE = """
+    SELECT source, day, NULL::uuid, NULL::uuid FROM ({part}) AS changing (source, day, user_id, via_id)"""
 # Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now.
 _OWNED = f"""
     SELECT source, day, user_id FROM dirty_dated WHERE via_id IS NULL AND source <> '{STORAGE}'

@@ -24,8 +24,8 @@ WRITES = (
     (3, ("INSERT INTO api_request_logs (user_id, endpoint, method, created_at) SELECT %(user)s, '/', 'GET', %(at)s"
         " FROM generate_series(1, 20)")),
     (3, "INSERT INTO tts_generations (user_id, text, created_at) VALUES (%(user)s, repeat('x', %(number)s), %(at)s)"),
-    (3, ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
-        " VALUES (%(user)s, %(avatar)s, 'm', '2025-01-01', 'u', 'p', 'd', %(at)s)")),
+    (3, ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, memory_summary, created_at)"
+        " VALUES (%(user)s, %(avatar)s, 'm', '2025-01-01', 'u', 'p', 'd', 's', %(at)s)")),
     (2, ("INSERT INTO avatars (id, user_id, name, created_at) VALUES (%(avatar)s, %(user)s, 'A', %(at)s)"
         " ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id")),
     (2, ("INSERT INTO platform_api_keys (id, user_id, key_name, api_key_hash, api_key_prefix)"

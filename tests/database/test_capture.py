@@ -29,12 +29,12 @@ def database(migrated_panel_conninfo: str) -> Database:
     """A platform with users, avatars and keys, whose changes are captured and counted up to now."""
     chaos.populate(migrated_panel_conninfo)
     database = Database(migrated_panel_conninfo, PATIENT)
-    install(database)
+    install_capture(database)
     run(database)
     return database
 
 
-def install(database: Database) -> None:
+def install_capture(database: Database) -> None:
     with database.write() as connection:
         capture.install(connection, probe(connection))
 
@@ -70,7 +70,9 @@ def assert_exact(database: Database) -> None:
         )
         capture.forget_state(connection)
     run(database)
-    assert by_queue == stored(database)
+    of_all = stored(database)
+    for table in STORED:
+        assert sorted(set(by_queue[table]) ^ set(of_all[table])) == [], table
 
 
 def sql(database: Database, *statements: str, **bound: object) -> None:
@@ -163,6 +165,11 @@ CHANGES = {
         "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)",
         "UPDATE avatars SET user_id = :other WHERE id = :avatar",
     ],
+    "nobody's avatar is taken": [
+        "UPDATE avatars SET user_id = NULL WHERE id = :avatar",
+        "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)",
+        "UPDATE avatars SET user_id = :other WHERE id = :avatar",
+    ],
     "avatar is deleted": [
         "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)",
         "DELETE FROM avatars WHERE id = :avatar",
@@ -177,18 +184,18 @@ CHANGES = {
     ],
     "nobody's row": ["INSERT INTO api_request_logs (endpoint, method, created_at) VALUES ('/', 'GET', :at)"],
     "memory of a ghost": [
-        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
-        " VALUES (gen_random_uuid(), :avatar, 'm', '2025-01-01', 'u', 'p', 'd', :at)")
+        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, memory_summary, created_at)"
+        " VALUES (gen_random_uuid(), :avatar, 'm', '2025-01-01', 'u', 'p', 'd', 's', :at)")
     ],
     "account is deleted": [
         SPOKEN,
-        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
-        " VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', :at)"),
+        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, memory_summary, created_at)"
+        " VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', 's', :at)"),
         "DELETE FROM auth.users WHERE id = :user",
     ],
     "account comes back": [
-        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, created_at)"
-        " VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', :at)"),
+        ("INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description, memory_summary, created_at)"
+        " VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', 's', :at)"),
         "DELETE FROM auth.users WHERE id = :user",
         "INSERT INTO auth.users (id, email, created_at) VALUES (:user, 'again@example.com', now())",
     ],
@@ -324,9 +331,9 @@ def test_the_installation_waits_for_nobody_for_ever(database: Database) -> None:
     with psycopg.connect(database.conninfo) as writer:
         writer.execute("INSERT INTO tts_generations (user_id, text) VALUES (%s, 'abc')", (ADA,))
         with pytest.raises(BusyError):
-            install(impatient)
+            install_capture(impatient)
         writer.rollback()
-    install(database)
+    install_capture(database)
 
 
 @pytest.fixture(params=range(5))

@@ -17,6 +17,8 @@ from avatarlab_cli.demo.install import install
 from avatarlab_cli.demo.world import DemoOptions
 from avatarlab_cli.errors import ExitCode
 from tests.conftest import created_database
+from tests.database import chaos
+from tests.database.test_capture import PATIENT, assert_exact, install_capture, run
 
 pytestmark = pytest.mark.services
 
@@ -177,3 +179,19 @@ def test_lock_of_a_job_holds_through_the_pooler(
         holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('avatarlab:rollup', 0))")
         assert avatarlab(pooled, "job", "run", JOBS[0], home=tmp_path).returncode == ExitCode.BUSY
     output_of(pooled, "job", "run", JOBS[0], home=tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(100, 105))
+def test_nothing_is_lost_under_fire(
+    pooler: Callable[[int], str], demo_name: str, tmp_path: Path, seed: int
+) -> None:
+    """Through the pooler too, writers and 12 killed runs leave what a count of everything leaves."""
+    pooled = f"{pooler(10)} dbname={demo_name}"
+    output_of(pooled, "db", "migrate", home=tmp_path)
+    chaos.populate(pooled)
+    database = Database(pooled, PATIENT)
+    install_capture(database)
+    run(database)
+    assert chaos.under_fire(pooled, seed, kills=12) > 20
+    assert_exact(database)
+    run(database, "platform-statistics")

@@ -1,0 +1,118 @@
+"""What change capture saves the job, and what it costs a writer.
+
+Run as `python -m benchmarks.capture [--rows N N N] [--rounds N]`. For each size of history: the job on everything, then
+on 5,000 changed keys; then single-row and 100-row inserts with the triggers and without.
+"""
+
+import argparse
+
+import psycopg
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.queries.capture import status
+from avatarlab_cli.rollup import capture
+from avatarlab_cli.schema.live import probe
+from benchmarks import measure
+from benchmarks.aggregation import empty, fill, run_job
+
+KEYS = 5_000
+MOST_SHARE = 0.01
+MOST_GROWTH = 1.5
+STATEMENTS = 400
+# Most of the last month, some of any day.
+_CHANGED = """
+    INSERT INTO tts_generations (user_id, text, created_at)
+    SELECT u.id, 'changed', timestamptz %(today)s - (CASE WHEN n %% 10 = 0 THEN n %% 360 ELSE n %% 30 END) * interval '1 day'
+    FROM generate_series(1, %(keys)s) AS n
+    JOIN LATERAL (SELECT id FROM auth.users ORDER BY id OFFSET n %% 1990 LIMIT 1) AS u ON true"""
+_INSERT = "INSERT INTO rag_search_logs (user_id, query_text, created_at) SELECT %s, 'what', now() FROM generate_series(1, %s)"
+
+
+def main() -> None:
+    """Measure, print, and exit with 1 where a promise is broken."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000, 20_000_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    changed: dict[int, float] = {}
+    share = 1.0
+    with measure.server() as server:
+        for rows in given.rows:
+            conninfo = fill(server, f"rows_{rows}", rows)
+            index(conninfo)
+            whole, some = compare(conninfo, given.rounds)
+            changed[rows], share = some, some / whole
+            print(f"{rows:,} rows: {KEYS:,} changed keys take {share:.4f} of everything")
+        print_writer_cost(conninfo, given.rounds)
+    measure.conclude(
+        measure.Promise("changed keys / everything, at the largest", share, MOST_SHARE),
+        measure.Promise(
+            "changed keys, the longest history / the shortest",
+            changed[given.rows[-1]] / changed[given.rows[0]],
+            MOST_GROWTH,
+        ),
+    )
+
+
+def index(conninfo: str) -> None:
+    """Make the indexes that `db capture status` names, and put the tables under triggers."""
+    database = Database(conninfo)
+    with database.read() as connection:
+        rows, _ = status(connection)
+    wanted = [part for row in rows for part in str(row["index"] or "").split("; ") if part]
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for statement in wanted:
+            connection.execute(statement.encode())
+    with database.write() as connection_:
+        capture.install(connection_, probe(connection_))
+
+
+def compare(conninfo: str, rounds: int) -> tuple[float, float]:
+    """Return the best times of the job on everything and on the changed keys, in seconds."""
+    whole, some = "everything", f"{KEYS:,} changed keys"
+
+    def forget() -> None:
+        empty(conninfo)
+        with Database(conninfo).write() as connection:
+            capture.forget_state(connection)
+
+    times = measure.take_turns({whole: lambda: run_job(conninfo)}, rounds, prepare=forget)
+    times |= measure.take_turns({some: lambda: run_job(conninfo)}, rounds, prepare=lambda: change(conninfo))
+    measure.show(times, whole)
+    return times[whole].best, times[some].best
+
+
+def change(conninfo: str) -> None:
+    """Change so many keys of one log."""
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(_CHANGED, {"today": f"{measure.TODAY}", "keys": KEYS})
+
+
+def print_writer_cost(conninfo: str, rounds: int) -> None:
+    """Show what inserts of one row and of 100 cost with the triggers, against none."""
+    for size in (1, 100):
+        names = {True: f"{size} rows, captured", False: f"{size} rows, free"}
+        times = measure.take_turns({names[True]: lambda: insert(conninfo, size)}, rounds)  # noqa: B023 (called at once)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("ALTER TABLE rag_search_logs DISABLE TRIGGER USER")
+        times |= measure.take_turns({names[False]: lambda: insert(conninfo, size)}, rounds)  # noqa: B023 (called at once)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            for event in capture.EVENTS:
+                connection.execute(
+                    f"ALTER TABLE rag_search_logs ENABLE ALWAYS TRIGGER avatarlab_capture_{event}".encode()
+                )
+        measure.show(times, names[False])
+
+
+def insert(conninfo: str, size: int) -> None:
+    """Insert so many rows a statement, each in a transaction of its own, as the platform does."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        row = connection.execute("SELECT id FROM auth.users LIMIT 1").fetchone()
+        for _ in range(STATEMENTS):
+            connection.execute(_INSERT, (row and row[0], size))
+
+
+if __name__ == "__main__":
+    main()
