@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.keys import status_of
+from avatarlab_cli.queries.keys import NOT_LOGGED, status_of
 from avatarlab_cli.queries.platform import Expression, Platform, share, within
 from avatarlab_cli.queries.usage import NOBODY
 from avatarlab_cli.report import Column, Kind, Report
@@ -13,7 +13,6 @@ from avatarlab_cli.schema.api import api_request_logs, platform_api_keys
 from avatarlab_cli.schema.supabase import users as accounts
 from avatarlab_cli.timeframe import Span
 
-ONLY_SUCCESSES = "only requests that succeeded are logged: there is no error rate to tell"
 _STATUSES = ("active", "expired", "inactive", "revoked")
 
 
@@ -47,7 +46,7 @@ def summary(connection: sa.Connection, span: Span) -> Report:
             Column("endpoints_30d", Kind.INTEGER, "endpoints called"),
             Column("average_ms_30d", Kind.DECIMAL, "how long one took, where that is recorded"),
         ),
-        notes=(ONLY_SUCCESSES,),
+        notes=(NOT_LOGGED,),
     )
 
 
@@ -140,7 +139,7 @@ def endpoints(connection: sa.Connection, span: Span) -> Report:
             Column("last_request", Kind.TIME, "the latest"),
         ),
         sort="-requests,endpoint,method",
-        notes=(ONLY_SUCCESSES,),
+        notes=(NOT_LOGGED,),
         empty="Nothing was called in that time.",
     )
 
@@ -188,7 +187,7 @@ def users(connection: sa.Connection, span: Span) -> Report:
             Column("last_request", Kind.TIME, "the latest"),
         ),
         sort="-requests,email",
-        notes=(ONLY_SUCCESSES,),
+        notes=(NOT_LOGGED,),
         empty="Nothing was called in that time.",
     )
 

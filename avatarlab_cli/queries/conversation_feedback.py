@@ -15,7 +15,7 @@ from avatarlab_cli.timeframe import Span
 
 DIMENSIONS = ("avatar", "model", "user", "day", "week")
 RATINGS = ("good", "bad", "neutral")
-NOT_RECORDED = (
+NOT_RECORDED: tuple[str, ...] = (
     "rows do not record the model that answered: each avatar's is the one it has now",
     "each click on a thumb is a rating, also a second one for the same answer",
 )
@@ -34,9 +34,13 @@ def feedback(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
     figures = divided(
         platform, _ratings(own, key, span, avatar_id), periods=(span, by) if by in CALENDAR else None
     )
-    named = _models(platform, figures) if by == "model" else labels(platform, by, figures)
-    good, bad = (named.rows.c[name] if by == "model" else figures.c[name] for name in ("good", "bad"))
-    neutral = named.rows.c.neutral if by == "model" else figures.c.neutral
+    if by == "model":
+        named = _models(platform, figures)
+        counts, first, notes = named.rows.c, "model", NOT_RECORDED
+    else:
+        named = labels(platform, by, figures)
+        counts, first, notes = figures.c, by if by in CALENDAR else f"{by}_id", NOT_RECORDED[1:]
+    good, bad, neutral = (counts[name] for name in RATINGS)
     rated = good + bad
     return platform.report(
         sa.select(
@@ -57,8 +61,8 @@ def feedback(connection: sa.Connection, span: Span, by: str, avatar_id: UUID | N
             Column("rated", Kind.INTEGER, "good and bad", total=True),
             Column("rate", Kind.PERCENT, _GOOD_OF_RATED),
         ),
-        sort=by if by in CALENDAR else f"-rated,{'model' if by == 'model' else f'{by}_id'}",
-        notes=NOT_RECORDED if by == "model" else NOT_RECORDED[1:],
+        sort=first if by in CALENDAR else f"-rated,{first}",
+        notes=notes,
         empty="Nothing was said or rated in that time.",
     )
 

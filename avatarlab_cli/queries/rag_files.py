@@ -15,7 +15,7 @@ from avatarlab_cli.schema.knowledge import avatar_knowledge_files, document_chun
 from avatarlab_cli.schema.supabase import users
 
 DIMENSIONS = ("user", "avatar", "status", "error")
-_STATUSES = (("processed", "processed"), ("pending", "pending"), ("errors", "error"))
+STATUSES = (("processed", "processed"), ("pending", "pending"), ("errors", "error"))
 _NOT_TIMED = "when a file was processed is not recorded: how long it took cannot be told"
 _BLANKS = " \t\r\n"
 _OF_CHUNKS = ("chunks", "smallest", "median", "largest", "empty", "duplicated", "without_embedding")
@@ -33,9 +33,9 @@ def files(
     own = platform[avatar_knowledge_files]
     status = own.c.processing_status
     counts: dict[str, Expression] = {
-        name: sa.func.count().filter(status == value) for name, value in _STATUSES
+        name: sa.func.count().filter(status == value) for name, value in STATUSES
     }
-    is_other = sa.func.coalesce(status, "").not_in([value for _, value in _STATUSES])
+    is_other = sa.func.coalesce(status, "").not_in([value for _, value in STATUSES])
     is_stuck = sa.and_(status == "pending", own.c.uploaded_at < pending_before)
     counts |= {
         "files": sa.func.count(),

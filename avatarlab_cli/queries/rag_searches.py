@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries.dimensions import demand, period
 from avatarlab_cli.queries.dividing import CALENDAR, Counted, divided, labels
 from avatarlab_cli.queries.platform import Expression, Platform, average, share, within
+from avatarlab_cli.queries.rag_files import STATUSES
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.api import api_request_logs
 from avatarlab_cli.schema.knowledge import avatar_knowledge_files, document_chunks, rag_search_logs
@@ -75,13 +76,12 @@ def _search_totals(platform: Platform, span: Span) -> sa.Subquery:
 
 def _file_totals(platform: Platform, span: Span) -> sa.Subquery:
     own = platform[avatar_knowledge_files]
-    statuses = (("processed", "processed"), ("pending", "pending"), ("errors", "error"))
     return sa.select(
         platform.count(own.c.id).label("files"),
         platform.count(own.c.id, within(own.c.uploaded_at, span)).label("files_30d"),
         *(
             platform.count(own.c.id, own.c.processing_status == status).label(name)
-            for name, status in statuses
+            for name, status in STATUSES
         ),
         platform.known(sa.func.coalesce(sa.func.sum(own.c.file_size), 0)).label("bytes"),
     ).subquery("stored")
