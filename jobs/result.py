@@ -9,11 +9,15 @@ from avatarlab_cli.timeframe import Window
 
 @dataclass(frozen=True)
 class Task:
-    """One run's order: the day it runs on, the days to recompute (None: all that are open), and the rates."""
+    """One run's order: the day it runs on, the days to recompute (None: all that are open), and the rates.
+
+    A month may be closed so many days after its end.
+    """
 
     today: date
     rates: RateCard
     window: Window | None = None
+    close_after_days: int = 3
 
 
 @dataclass(frozen=True)

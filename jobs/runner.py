@@ -41,6 +41,7 @@ class Order:
     window: Window | None = None
     today: date | None = None
     preview: Preview | None = None
+    close_after_days: int = 3
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def execute(database: Database, job: Job, order: Order) -> Run:
     started = time.monotonic()
     # What cannot be meant is refused before there is a run to record.
     if order.window is not None and not job.takes_days:
-        raise UsageError(f"{job.name} takes no days: only today can be seen", hint="it fills gaps by itself")
+        raise UsageError(f"{job.name} takes no days: {job.why_no_days}", hint="leave them out")
     with database.read() as connection:
         demand_current_schema(connection)
         windows.resolve(connection, order.window, _today(connection, order))
@@ -96,7 +97,9 @@ def _attempt(database: Database, job: Job, order: Order, run_id: UUID) -> Result
             today = _today(connection, order)
             if order.preview is not None:
                 changes.remember(connection, module.TARGET)
-            result: Result = module.run(connection, Task(today, order.rates, order.window))
+            result: Result = module.run(
+                connection, Task(today, order.rates, order.window, order.close_after_days)
+            )
             if order.preview is not None:
                 order.preview(connection, result, changes.changes(module.TARGET, module.KEYS))
                 transaction.rollback()

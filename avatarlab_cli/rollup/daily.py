@@ -47,7 +47,9 @@ def recompute(
     Raises ConfigurationError where it is not known what pruned rows counted for.
     """
     pruned.demand_kept(connection)
-    table = fresh.temporary(connection, "usage_daily_fresh", _select(window, available, rates, rate_version))
+    table = fresh.temporary(
+        connection, "usage_daily_fresh", select_days(window, available, rates, rate_version)
+    )
     undated = _take_undated(connection, table)
     inside = sa.and_(usage_daily.c.day >= window.first, usage_daily.c.day < window.end)
     changes = fresh.replace(connection, usage_daily, table, ["day", "user_id"], window=inside)
@@ -63,7 +65,9 @@ def _take_undated(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
     return {metric: value for metric, value in row.items() if value}
 
 
-def _select(window: Window, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
+def select_days(
+    window: Window, available: Availability, rates: sa.Table, rate_version: str
+) -> sa.Select[Any]:
     """Return the select of usage_daily's rows, and of one row a user for what has no day."""
     parts = [
         part

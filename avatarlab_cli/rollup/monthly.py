@@ -1,6 +1,7 @@
 """monthly_usage: the days of usage_daily summed by user and month, and judged by the limits in force."""
 
 from datetime import date, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -14,6 +15,10 @@ from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.timeframe import Window, next_month
 
 KEYS = ["user_id", "usage_month"]
+# Where days are read from, unless another relation is named.
+DAYS = "avatarlab_admin.usage_daily"
+# No user has this id.
+_NO_ONE = UUID(int=2**128 - 2)
 
 
 def whole_months(window: Window) -> Window:
@@ -29,14 +34,7 @@ def recompute(
     Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept where its month
     cannot be recomputed, because a source of the panel's own counters is not there.
     """
-    bound = {"first": window.first, "end": window.end, "today": today, "nobody": UNATTRIBUTED}
-    fresh.temporary(connection, "usage_coverage", _COVERAGE, **bound)
-    fresh.temporary(connection, "usage_unpriced", _UNPRICED, **bound)
-    fresh.temporary(connection, "usage_sums", sa.text(_sums_sql(available)), **bound)
-    fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
-    judged = sa.text(_judged_sql(available))
-    versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
-    table = fresh.temporary(connection, "usage_month_fresh", judged, **versions)
+    table = collect(connection, window, available, today=today, rate_version=rate_version)
     inside = sa.and_(monthly_usage.c.usage_month >= window.first, monthly_usage.c.usage_month < window.end)
     if not all(available.has(metric) for metric in ADOPTED):
         inside = sa.and_(inside, monthly_usage.c.computed_at.is_not(None))
@@ -44,8 +42,32 @@ def recompute(
     return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
 
 
+def collect(  # noqa: PLR0913 - what a month is made of, all named
+    connection: sa.Connection,
+    window: Window,
+    available: Availability,
+    *,
+    today: date,
+    rate_version: str,
+    days: str = DAYS,
+    without: UUID | None = UNATTRIBUTED,
+) -> sa.Table:
+    """Create the temporary table usage_month_fresh of what `days`, a relation as usage_daily is, come to by user and month.
+
+    Those of the user `without` are left out.
+    """
+    bound = {"first": window.first, "end": window.end, "today": today, "nobody": without or _NO_ONE}
+    of_days = {"usage_coverage": _COVERAGE, "usage_unpriced": _UNPRICED, "usage_sums": _sums_sql(available)}
+    for name, sql in of_days.items():
+        fresh.temporary(connection, name, sa.text(sql.replace(DAYS, days)), **bound)
+    fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
+    judged = sa.text(_judged_sql(available))
+    versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
+    return fresh.temporary(connection, "usage_month_fresh", judged, **versions)
+
+
 # Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
-_COVERAGE = sa.text("""
+_COVERAGE = """
     SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
            count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
            coalesce(bool_or(s.day = m.last_day), false) AS has_last,
@@ -64,7 +86,7 @@ _COVERAGE = sa.text("""
         FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end GROUP BY day
     ) AS s ON s.day BETWEEN m.month AND m.last_day
     GROUP BY m.month, m.last_day
-""")
+"""
 
 _SPARE_THE_PANELS = sa.text("""
     DELETE FROM usage_month_fresh f USING public.monthly_usage m
@@ -72,7 +94,7 @@ _SPARE_THE_PANELS = sa.text("""
 """)
 
 # What of each user and month has no price: {kind: {key: quantity}}.
-_UNPRICED = sa.text("""
+_UNPRICED = """
     SELECT user_id, month, jsonb_object_agg(kind, quantities) AS unpriced
     FROM (
         SELECT user_id, month, kind, jsonb_object_agg(key, quantity) AS quantities
@@ -86,7 +108,7 @@ _UNPRICED = sa.text("""
         GROUP BY user_id, month, kind
     ) AS each_kind
     GROUP BY user_id, month
-""")
+"""
 
 
 def _sums_sql(available: Availability) -> str:
