@@ -41,7 +41,7 @@ class Setting:
             raise kind(f"{self.name} is {text!r} ({origin}); it takes one of: {choices}")
         if isinstance(self.form, re.Pattern) and not self.form.fullmatch(text):
             raise ConfigurationError(
-                f"{self.name} is {text!r} ({origin}); it takes a value such as 30s or 64MB"
+                f"{self.name} is {text!r} ({origin}); it takes a value such as 30s, 64MB or 3"
             )
         return text
 

@@ -1,15 +1,19 @@
 """The job close-month: closes, in order, each month that ended long enough ago and whose figures are verified."""
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import RefusedError
 from avatarlab_cli.rollup import closing
 from avatarlab_cli.rollup.availability import availability
-from avatarlab_cli.rollup.closing import Closed
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.schema.private import period_close
 from avatarlab_cli.timeframe import Window, next_month
 from jobs.result import Result, Task
+
+if TYPE_CHECKING:
+    from avatarlab_cli.rollup.closing import Closed
 
 # What a dry run shows the changes of.
 TARGET, KEYS = period_close, ["month"]
@@ -43,7 +47,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
         window=Window(first, next_month(closed[-1].month) if closed else first),
         rows_read=sum(done.users for done in closed),
         rows_written=sum(done.users for done in closed),
-        skipped=availability(probe(connection)).skipped,
+        skipped=dict(availability(probe(connection)).skipped),
         details=details,
     )
 

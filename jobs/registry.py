@@ -45,5 +45,7 @@ JOBS = (
     ),
 )
 BY_NAME = {job.name: job for job in JOBS}
+# Those that compute figures, which close-month makes final.
+COMPUTING = tuple(job for job in JOBS if job.is_daily)
 # What should have run within a day, and the jobs whose runs count as that.
-DAILY = {job.name: (job.name, *job.done_by) for job in JOBS if job.is_daily}
+DAILY = {job.name: (job.name, *job.done_by) for job in COMPUTING}
