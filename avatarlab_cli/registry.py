@@ -15,6 +15,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     ),
     "apply": ("commands.apply", "Carry out a plan, except for what has changed since it was made."),
     "usage": ("commands.usage", "What users did, by user and month."),
+    "period": ("commands.period", "Which months are closed; closing and reopening them."),
     "storage": ("commands.storage", "Where the bytes are: kinds, users, buckets, tables, orphans."),
     "voice": ("commands.voice", "Voices: clones, recordings, speech and what it costs."),
     "training": (

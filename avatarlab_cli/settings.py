@@ -12,6 +12,7 @@ from avatarlab_cli.errors import ConfigurationError, UsageError
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
 _DURATION = re.compile(r"\d+(ms|s|min|h|d)?")
+_DAYS = re.compile(r"\d{1,3}")
 _MEMORY = re.compile(r"\d+(kB|MB|GB)")
 PROJECT_FILE = "avatarlab.yaml"
 SYSTEM_FILE = Path("/etc/avatarlab/config.yaml")
@@ -40,7 +41,7 @@ class Setting:
             raise kind(f"{self.name} is {text!r} ({origin}); it takes one of: {choices}")
         if isinstance(self.form, re.Pattern) and not self.form.fullmatch(text):
             raise ConfigurationError(
-                f"{self.name} is {text!r} ({origin}); it takes a value such as 30s or 64MB"
+                f"{self.name} is {text!r} ({origin}); it takes a value such as 30s, 64MB or 3"
             )
         return text
 
@@ -64,6 +65,7 @@ SETTINGS = (
     Setting("lock_timeout", "longest to wait for a lock", _DURATION),
     Setting("idle_in_transaction_session_timeout", "longest a transaction may idle", _DURATION),
     Setting("job_statement_timeout", "longest a job's statement may take", _DURATION),
+    Setting("close_after_days", "days after its end that close-month closes a month", _DAYS),
     Setting("job_work_mem", "memory for each sort or hash of a job", _MEMORY),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -27,8 +27,8 @@ def reprice(
 
     That card is the one the setting rates_file names. An open month is recomputed by the job monthly-usage, which
     prices it so on every run anyway; so it takes the permission for `job run` as well. A closed month keeps its
-    figures; the differences are recorded as adjustments, which `audit undo` takes back. Closed is what the table
-    avatarlab_admin.period_close says so of; no command closes a month yet.
+    figures; the differences are recorded as adjustments, which `audit undo` takes back. `period list` shows which
+    months are closed.
 
     \b
     Examples:

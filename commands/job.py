@@ -89,7 +89,8 @@ def run(
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
     invocation.demand_permission()
     preview = functools.partial(_preview, context) if dry_run else None
-    done = execute(invocation.job_database, chosen, Order(prices, window, preview=preview))
+    order = Order(prices, window, preview=preview, close_after_days=_close_after_days(context))
+    done = execute(invocation.job_database, chosen, order)
     _log(context, chosen, done)
     if not (dry_run or invocation.is_quiet):
         show(context, lambda _: jobs.show(done.run_id))
@@ -130,6 +131,10 @@ def show_run(
     from avatarlab_cli.show import show
 
     show(context, lambda connection: jobs.show(find(connection, jobs.RUN, run).id))
+
+
+def _close_after_days(context: typer.Context) -> int:
+    return int(current(context).settings.require("close_after_days"))
 
 
 def _job(name: str) -> Job:

@@ -34,14 +34,15 @@ def show(context: typer.Context, user: options.User, month: options.Month = None
       avatarlab usage show ada@example.com
       avatarlab usage show 3fa8 --month 2026-03 --json
     """
-    from avatarlab_cli.queries import usage, users
+    from avatarlab_cli.queries import adjustments, usage, users
     from avatarlab_cli.show import show
 
     when = _month(context, month)
 
     def build(connection: "sa.Connection") -> "Report":
         found = users.find_user(connection, user)
-        return usage.show(found, when, usage.find_notes(connection, found, when))
+        notes = usage.find_notes(connection, found, when), adjustments.notes(connection, [when], found.id)
+        return usage.show(found, when, sum(notes, ()))
 
     show(context, build)
 
@@ -79,11 +80,66 @@ def month(context: typer.Context, month: options.Month = None) -> None:
       avatarlab usage month --month 2026-03 --csv --out march.csv
       avatarlab usage month --fields email,images_generated,image_cost --sort -image_cost
     """
-    from avatarlab_cli.queries import usage
+    from dataclasses import replace
+
+    from avatarlab_cli.queries import adjustments, usage
     from avatarlab_cli.show import show
 
     when = _month(context, month)
-    show(context, lambda connection: usage.month(connection, when))
+    show(
+        context,
+        lambda connection: replace(
+            usage.month(connection, when), notes=adjustments.notes(connection, [when])
+        ),
+    )
+
+
+@app.report("adjustments")
+def list_adjustments(
+    context: typer.Context,
+    month: Annotated[
+        str | None, typer.Option("--month", metavar="YYYY-MM", help="Only of this month, UTC.")
+    ] = None,
+    user: options.OfUser = None,
+) -> None:
+    """List what has changed under closed months: figure by figure, before and after, the latest first.
+
+    \b
+    Examples:
+      avatarlab usage adjustments --month 2026-03
+      avatarlab usage adjustments --user ada@example.com --csv
+    """
+    from avatarlab_cli.queries import adjustments
+    from avatarlab_cli.queries.naming import USER, chosen
+    from avatarlab_cli.show import show
+
+    when = None if month is None else parse_month(month)
+    show(context, lambda connection: adjustments.adjustments(when, chosen(connection, USER, user)))
+
+
+@app.report("as-known-at")
+def as_known_at(
+    context: typer.Context,
+    time: Annotated[str, typer.Argument(metavar="TIME", help="ISO 8601, or an age such as 7d or 24h.")],
+    month: Annotated[
+        str | None, typer.Option("--month", metavar="YYYY-MM", help="Only of this month, UTC.")
+    ] = None,
+) -> None:
+    """Show each user's figures of closed months as they were known at a time: as closed, and as adjusted until then.
+
+    Of a month that was closed more than once, the closing in force then counts. Months that were open then are named.
+
+    \b
+    Examples:
+      avatarlab usage as-known-at 2026-05-01
+      avatarlab usage as-known-at 30d --month 2026-03 --csv --out march.csv
+    """
+    from avatarlab_cli.queries import adjustments
+    from avatarlab_cli.show import show
+
+    at = options.past(context, "TIME", time)
+    when = None if month is None else parse_month(month)
+    show(context, lambda connection: adjustments.as_known_at(connection, at, when))
 
 
 @app.report()

@@ -33,6 +33,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     else:
         done = usage.recompute(connection, window, basis)
     details: dict[str, object] = {"invalid_limits": invalid} if invalid else {}
+    details |= usage.adjust_late(connection, done, task.today)
     return Result(
         window=Window(max(window.first, done.first or window.first), window.end),
         rows_read=done.rows,

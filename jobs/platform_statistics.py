@@ -42,7 +42,9 @@ def run(connection: sa.Connection, task: Task) -> Result:
         limits.collect(connection, live, task.today)
         days = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
         if not days.is_last:
-            return Result(window, days.rows, (kept.changes + days.changes).total, then=task.after())
+            late = usage.adjust_late(connection, days, task.today)
+            written = (kept.changes + days.changes).total
+            return Result(window, days.rows, written, details=late, then=task.after())
     else:
         scope = daily.Scope(_with_days_before(connection, window))
         days = daily.recompute(connection, scope, available, prices, task.rates.version)
@@ -51,13 +53,16 @@ def run(connection: sa.Connection, task: Task) -> Result:
     money = subscriptions.recompute(connection, known, task.today)
     figures = statistics.recompute(connection, window, known, available, live)
     unexplained = statistics.unexplained_days(connection, known)
+    details: dict[str, object] = {"revenue_does_not_follow": unexplained} if unexplained else {}
+    if isinstance(days, usage.Updated):
+        details |= usage.adjust_late(connection, days, task.today)
     return Result(
         window=known,
         rows_read=days.rows,
         rows_written=(kept.changes + days.changes + money + figures).total,
         skipped={**available.skipped, **kept.skipped, **statistics.skipped(live)},
         undated=days.undated,
-        details={"revenue_does_not_follow": unexplained} if unexplained else {},
+        details=details,
     )
 
 

@@ -9,7 +9,7 @@ from avatarlab_cli.rollup import LOCK
 class Job:
     """A job; two jobs of one `lock` never run at the same time. It may or may not be told which days to work on.
 
-    `done_by` names the jobs whose runs do its work too.
+    `done_by` names the jobs whose runs do its work too. One that is not daily may stay away for longer than a day.
     """
 
     name: str
@@ -18,6 +18,8 @@ class Job:
     lock: str
     takes_days: bool = True
     done_by: tuple[str, ...] = ()
+    is_daily: bool = True
+    why_no_days: str = "only today can be seen"
 
 
 # Two write usage_daily, and all of them storage_daily, so they share a lock.
@@ -32,7 +34,18 @@ JOBS = (
         takes_days=False,
         done_by=("monthly-usage", "platform-statistics"),
     ),
+    Job(
+        "close-month",
+        "jobs.close_month",
+        "Closes months that are over, once their figures are verified.",
+        LOCK,
+        takes_days=False,
+        is_daily=False,
+        why_no_days="months are closed in order",
+    ),
 )
 BY_NAME = {job.name: job for job in JOBS}
+# Those that compute figures, which close-month makes final.
+COMPUTING = tuple(job for job in JOBS if job.is_daily)
 # What should have run within a day, and the jobs whose runs count as that.
-DAILY = {job.name: (job.name, *job.done_by) for job in JOBS}
+DAILY = {job.name: (job.name, *job.done_by) for job in COMPUTING}

@@ -49,6 +49,7 @@ class Order:
     window: Window | None = None
     today: date | None = None
     preview: Preview | None = None
+    close_after_days: int = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def execute(database: Database, job: Job, order: Order) -> Run:
     started = time.monotonic()
     # What cannot be meant is refused before there is a run to record.
     if order.window is not None and not job.takes_days:
-        raise UsageError(f"{job.name} takes no days: only today can be seen", hint="it fills gaps by itself")
+        raise UsageError(f"{job.name} takes no days: {job.why_no_days}", hint="leave them out")
     with database.read() as connection:
         demand_current_schema(connection)
         windows.resolve(connection, order.window, _today(connection, order))
@@ -117,7 +118,13 @@ def _attempt(database: Database, job: Job, order: Order, run_id: UUID, before: R
             task = before.then if before is not None else None
             if task is None:
                 today = _today(connection, order)
-                task = Task(today, order.rates, order.window, is_at_once=order.preview is not None)
+                task = Task(
+                    today,
+                    order.rates,
+                    order.window,
+                    order.close_after_days,
+                    is_at_once=order.preview is not None,
+                )
             if order.preview is not None:
                 changes.remember(connection, module.TARGET)
             own: Result = module.run(connection, task)

@@ -91,9 +91,9 @@ class Act(ABC):
     before even one target; before several always. An act that `is_long` has a job's time and memory; one that
     `is_whole` is done to all of its targets or to none; one that `repeats` does more where it is done again. What
     stands in the column it `shows_once` is kept nowhere. `creates` means that targets are names of what is to be
-    made. An act that is not `undoable` says so when it is asked to be undone; one that is not `plannable` changes no
-    rows a plan could show. `resource` is what its entries are about, where that is not the target: an act sets
-    `targets.resource_id` then.
+    made, and `when_there` tells how it ends for what is there already. An act that is not `undoable` says so when it is
+    asked to be undone; one that is not `plannable` changes no rows a plan could show. `resource` is what its entries are
+    about, where that is not the target: an act sets `targets.resource_id` then.
     """
 
     name: ClassVar[str]
@@ -102,6 +102,7 @@ class Act(ABC):
     needs_reason: ClassVar[bool] = False
     question: ClassVar[str] = ""
     creates: ClassVar[bool] = False
+    when_there: ClassVar[tuple[ExitCode, str]] = (ExitCode.FAILED, "exists already")
     is_long: ClassVar[bool] = False
     is_whole: ClassVar[bool] = False
     repeats: ClassVar[bool] = False

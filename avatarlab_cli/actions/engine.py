@@ -111,9 +111,8 @@ def _collect(run: Run, act: Act, items: Sequence[Item], done: AbstractSet[UUID])
     }
     run.execute(_ITEMS.format(resolved=resolving(naming)), **given)
     if act.creates:
-        run.execute(
-            f"UPDATE act_items SET code = {ExitCode.FAILED:d}, detail = 'exists already' WHERE matches > 0"
-        )
+        code, detail = act.when_there
+        run.execute(f"UPDATE act_items SET code = {code:d}, detail = '{detail}' WHERE matches > 0")
         run.execute("UPDATE act_items SET id = gen_random_uuid(), label = name WHERE code IS NULL")
         return
     # Not even a row that refers to one of these can come between the two looks: it would pass for the act's.

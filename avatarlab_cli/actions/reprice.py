@@ -11,7 +11,7 @@ from avatarlab_cli.actions.act import Act, Refusal, Run, Touched
 from avatarlab_cli.queries import costs
 from avatarlab_cli.queries.cost_reprice import repriced
 from avatarlab_cli.queries.periods import PERIOD
-from avatarlab_cli.rollup import rates
+from avatarlab_cli.rollup import adjusting, closing, rates
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.private import usage_adjustment
 from avatarlab_cli.timeframe import month_window
@@ -38,6 +38,7 @@ class Reprice(Act):
         return RateCard.from_dict(self.card)
 
     def touched(self, run: Run) -> tuple[Touched, ...]:
+        closing.lock(run.connection)
         return (Touched(usage_adjustment, f"r.month = {_MONTH}"),)
 
     def refusals(self, run: Run) -> tuple[Refusal, ...]:
@@ -55,26 +56,11 @@ class Reprice(Act):
         card = self._card
         rates.keep(run.connection, card)
         each = repriced(run.connection, found[0], card, is_closed=True)
-        adjusted = sa.select(
-            _identity(month, each),
-            sa.literal(month, sa.Date),
-            each.c.user_id,
-            each.c.kind + "_cost",
-            each.c.before,
-            each.c.after,
-            sa.literal(f"repriced by rate card {card.version}"),
-        ).where(each.c.before.is_distinct_from(each.c.after))
-        columns = ["id", "month", "user_id", "metric", "before", "after", "reason"]
-        run.connection.execute(sa.insert(usage_adjustment).from_select(columns, adjusted))
-
-
-def _identity(month: date, each: sa.Subquery) -> sa.ColumnElement[Any]:
-    """Return the id of a figure's next adjustment: one invented anew would put a plan's rows into another order."""
-    own, metric = usage_adjustment, each.c.kind + "_cost"
-    last = (
-        sa.select(sa.func.max(own.c.recorded_at))
-        .where(own.c.month == month, own.c.user_id == each.c.user_id, own.c.metric == metric)
-        .scalar_subquery()
-    )
-    named = sa.func.concat_ws("/", sa.literal(month, sa.Date), each.c.user_id, metric, last)
-    return sa.cast(sa.func.md5(named), sa.Uuid)
+        changed = (
+            sa.select(each.c.user_id, (each.c.kind + "_cost").label("metric"), each.c.before, each.c.after)
+            .where(each.c.before.is_distinct_from(each.c.after))
+            .subquery("changed")
+        )
+        adjusting.record(
+            run.connection, month, changed, f"repriced by rate card {card.version}", card.version
+        )

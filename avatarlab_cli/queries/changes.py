@@ -29,6 +29,11 @@ def changes(target: sa.Table, keys: Sequence[str]) -> Report:
     key = " || ' ' || ".join(f"coalesce(a.{column}, b.{column})::text" for column in keys)
     same = " AND ".join(f"a.{column} = b.{column}" for column in keys)
     stamps = ", ".join(f"'{column}'" for column in _STAMPS)
+    is_written = (
+        "a.computed_at IS DISTINCT FROM b.computed_at"
+        if "computed_at" in target.c
+        else "a IS DISTINCT FROM b"
+    )
     select = f"""
         SELECT {key} AS item,
                CASE WHEN b.{keys[0]} IS NULL THEN 'insert' WHEN a.{keys[0]} IS NULL THEN 'delete' ELSE 'update' END AS change,
@@ -37,7 +42,7 @@ def changes(target: sa.Table, keys: Sequence[str]) -> Report:
                (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(a)) AS new (key, value)
                 WHERE key <> ALL (ARRAY[{stamps}]) AND value IS DISTINCT FROM to_jsonb(b) -> key) AS after
         FROM rows_before b FULL JOIN {name} a ON {same}
-        WHERE a.{keys[0]} IS NULL OR b.{keys[0]} IS NULL OR a.computed_at IS DISTINCT FROM b.computed_at"""
+        WHERE a.{keys[0]} IS NULL OR b.{keys[0]} IS NULL OR {is_written}"""
     rows = sa.text(select).columns(
         sa.column("item", sa.Text),
         sa.column("change", sa.Text),

@@ -1,6 +1,7 @@
 """What a month would cost by another rate card."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,12 +13,12 @@ from avatarlab_cli.queries import costs
 from avatarlab_cli.queries.cost_lines import Lines
 from avatarlab_cli.queries.costs import PLACES, Expression, Month, month_cost
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup import rates
+from avatarlab_cli.rollup import adjusting, rates
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import probe
-from avatarlab_cli.schema.private import database_daily, storage_daily, usage_adjustment
+from avatarlab_cli.schema.private import database_daily, period_close, storage_daily, usage_adjustment
 from avatarlab_cli.timeframe import month_window
 
 _KIND = Column("kind", help="what was used")
@@ -83,13 +84,14 @@ def _told(amount: object) -> str:
 def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_closed: bool) -> sa.Subquery:
     """Return user_id (UNATTRIBUTED for nobody and the platform), kind, stored, before and after: costs, and those by a card.
 
-    An open month costs what its rows cost now, by the one card and the other. A closed one costs what it did, and as
-    much more or less as its rows, as far as they are still there, cost by the other card.
+    An open month costs what its rows cost now, by the one card and the other. A closed one costs what it did, adjustments
+    included, and as much more or less as its rows, as far as they are still there, cost by the other card.
     """
     live = probe(connection)
     available = availability(live)
+    now = _as_adjusted(connection, month) if is_closed else month
     old, new = (
-        _priced(Lines(live, available, card=of, label=label), month)
+        _priced(Lines(live, available, card=of, label=label), now)
         for label, of in (("old", None), ("new", card))
     )
     rows = (
@@ -115,6 +117,11 @@ def repriced(connection: sa.Connection, month: Month, card: RateCard, *, is_clos
     )
 
 
+def _as_adjusted(connection: sa.Connection, month: Month) -> Month:
+    """Return a closed month with the rate card that it was last repriced by."""
+    return replace(month, version=adjusting.card_version(connection, month.first) or month.version)
+
+
 def _open(rows: sa.Subquery, kind: Expression, known: Sequence[str]) -> tuple[Expression, Expression]:
     """Return what the rows cost by the two cards; without a row 0, where rows of the kind can be seen."""
     unused = sa.case((kind.in_(known), 0))
@@ -123,13 +130,13 @@ def _open(rows: sa.Subquery, kind: Expression, known: Sequence[str]) -> tuple[Ex
 
 
 def _closed(stored: sa.Subquery, rows: sa.Subquery) -> tuple[Expression, Expression]:
-    """Return the cost as it was last adjusted, and that which was stored, moved by what the rows cost more or less."""
+    """Return the cost as it was last adjusted, and that moved by what the rows cost more or less."""
     moved = sa.func.coalesce(rows.c.new, 0) - sa.func.coalesce(rows.c.old, 0)
     is_lost = sa.and_(rows.c.old.is_not(None), rows.c.new.is_(None))
     after = sa.case(
         (is_lost, sa.null()),
-        (moved != 0, sa.func.coalesce(stored.c.cost, 0) + moved),
-        else_=stored.c.cost,
+        (moved != 0, sa.func.coalesce(stored.c.before, 0) + moved),
+        else_=stored.c.before,
     )
     return stored.c.before, after
 
@@ -142,7 +149,7 @@ def _stored(month: Month) -> sa.Subquery:
     every, own = costs.costs([month]), usage_adjustment
     adjusted = (
         sa.select(own.c.user_id, own.c.metric, own.c.after)
-        .where(own.c.month == month.first)
+        .where(own.c.month == month.first, own.c.recorded_at > _closed_at(month.first))
         .ext(distinct_on(own.c.user_id, own.c.metric))
         .order_by(own.c.user_id, own.c.metric, own.c.recorded_at.desc(), own.c.id)
         .subquery("adjusted")
@@ -155,6 +162,12 @@ def _stored(month: Month) -> sa.Subquery:
         .select_from(every.outerjoin(adjusted, is_own))
         .subquery("stored")
     )
+
+
+def _closed_at(month: date) -> Expression:
+    """Return when the month was closed; adjustments of an earlier closing are history."""
+    closed = sa.select(period_close.c.closed_at).where(period_close.c.month == month).scalar_subquery()
+    return sa.func.coalesce(closed, sa.literal_column("timestamptz '-infinity'"))
 
 
 def _priced(asked: Lines, month: Month) -> sa.Subquery:

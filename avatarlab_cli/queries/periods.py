@@ -1,5 +1,6 @@
 """Months that are closed: their figures are final, and what would change them is kept beside them."""
 
+from dataclasses import replace
 from datetime import date
 
 import sqlalchemy as sa
@@ -13,6 +14,11 @@ PERIOD = Naming(
     "avatarlab_admin.period_close r",
     "to_char(r.month, 'YYYY-MM')",
     names=("to_char(r.month, 'YYYY-MM')",),
+    hint="`avatarlab period list` shows which months are closed",
+)
+
+CLOSING = replace(
+    PERIOD, noun="month", rows="(SELECT * FROM avatarlab_admin.period_close WHERE reopened_at IS NULL) r"
 )
 
 

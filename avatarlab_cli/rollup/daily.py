@@ -79,8 +79,9 @@ def recompute(
     Raises ConfigurationError where it is not known what pruned rows counted for.
     """
     pruned.demand_kept(connection)
-    name = f"usage_daily_fresh_{'days' if scope.cells is None else 'cells'}"
-    table = fresh.temporary(connection, name, _select(scope, available, rates, rate_version))
+    table = fresh.temporary(
+        connection, "usage_daily_fresh", select_days(scope, available, rates, rate_version)
+    )
     undated = _take_undated(connection, table)
     if scope.cells is None:
         inside = sa.and_(usage_daily.c.day >= scope.window.first, usage_daily.c.day < scope.window.end)
@@ -99,7 +100,7 @@ def _take_undated(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
     return {metric: value for metric, value in row.items() if value}
 
 
-def _select(scope: Scope, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
+def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
     """Return the select of usage_daily's rows, and of one row a user for what has no day."""
     parts = [
         part

@@ -19,7 +19,7 @@ from avatarlab_cli.timeframe import Window
 
 BATCH = 20_000
 """How many entries one transaction takes at most."""
-CELLS = "dirty_cells"
+CELLS, LATE = "dirty_cells", "dirty_late"
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,15 @@ class Cells:
 
 @dataclass(frozen=True)
 class Batch:
-    """What was taken from the queue: how many entries, whether others are left, and the cells, None for no entry."""
+    """What was taken from the queue: how many entries, whether others are left, and the cells, None for no entry.
+
+    `has_late` tells that the temporary table LATE (month, user_id) names cells of closed months.
+    """
 
     entries: int
     is_last: bool
     cells: Cells | None
+    has_late: bool = False
 
 
 def take_whole_sources(connection: sa.Connection) -> frozenset[str]:
@@ -55,9 +59,11 @@ def take_whole_sources(connection: sa.Connection) -> frozenset[str]:
     return frozenset(connection.scalars(sa.delete(usage_dirty).where(whole).returning(usage_dirty.c.source)))
 
 
-def forget(connection: sa.Connection, window: Window) -> None:
-    """Remove the entries up to the window's end, those for all days too: the caller computes every source anew."""
-    connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.day < window.end))
+def forget(connection: sa.Connection, window: Window) -> bool:
+    """Remove the window's entries, because the caller computes every source anew; tells whether earlier ones are left."""
+    inside = sa.and_(usage_dirty.c.day >= window.first, usage_dirty.c.day < window.end)
+    connection.execute(sa.delete(usage_dirty).where(inside))
+    return bool(connection.scalar(sa.select(sa.exists().where(usage_dirty.c.day < window.first))))
 
 
 def take(connection: sa.Connection, window: Window, available: Availability, most: int | None) -> Batch:
@@ -68,7 +74,10 @@ def take(connection: sa.Connection, window: Window, available: Availability, mos
         return Batch(0, is_last=True, cells=None)
     connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(taken.c.id))))
     is_last = most is None or entries < most
-    return Batch(entries, is_last, _cells(connection, window, available))
+    cells = _cells(connection, window, available)
+    late = fresh.temporary(connection, LATE, _LATE, first=window.first)
+    has_late = bool(connection.scalar(sa.select(sa.exists().select_from(late))))
+    return Batch(entries, is_last, cells, has_late)
 
 
 _TAKEN = sa.text("""
@@ -92,6 +101,7 @@ def _cells(connection: sa.Connection, window: Window, available: Availability) -
     owned = sa.text(_OWNED + "".join(f" UNION {part}" for part in now))
     fresh.temporary(connection, "dirty_owned", owned)
     bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
+    fresh.temporary(connection, "dirty_all", _ALL, **bound)
     table = fresh.temporary(connection, CELLS, _CELLS, **bound)
     found = connection.execute(_SOURCES, {"nobody": UNATTRIBUTED}).all()
     return Cells(
@@ -165,13 +175,15 @@ _NOBODYS_NOW = """
     LEFT JOIN {table} o ON o."{key}" = d.via_id
     WHERE d.via_id IS NOT NULL AND o."{owner}" IS NULL"""
 # What belongs to an account that is not there is nobody's; the row the account may have had must go.
-_CELLS = sa.text("""
-    SELECT source, day, user_id FROM (
-        SELECT source, day, user_id FROM dirty_owned WHERE user_id IS NOT NULL
-        UNION SELECT o.source, o.day, CAST(:nobody AS uuid) FROM dirty_owned o
-              LEFT JOIN auth.users a ON a.id = o.user_id WHERE a.id IS NULL
-    ) AS cells
-    WHERE day >= :first AND day < :end
+_ALL = sa.text("""
+    SELECT source, day, user_id FROM dirty_owned WHERE user_id IS NOT NULL AND day < :end
+    UNION SELECT o.source, o.day, CAST(:nobody AS uuid) FROM dirty_owned o
+          LEFT JOIN auth.users a ON a.id = o.user_id WHERE a.id IS NULL AND o.day < :end
+""")
+_CELLS = sa.text("SELECT * FROM dirty_all WHERE day >= :first")
+_LATE = sa.text("""
+    SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, user_id
+    FROM dirty_all WHERE day < :first AND day >= '0001-01-01'
 """)
 _SOURCES = sa.text(f"""
     SELECT source, bool_or(user_id <> :nobody) AS of_users, bool_or(user_id = :nobody) AS of_nobody

@@ -36,12 +36,14 @@ def temporary(connection: sa.Connection, name: str, query: Query, **parameters: 
     """Create a temporary table of the query's rows, gone at the transaction's end, and return it.
 
     CREATE TABLE AS may read its sources in parallel, which an INSERT may not. It takes no parameters from the
-    server's side, so psycopg binds them. The returned table knows its columns by name alone.
+    server's side, so psycopg binds them. One of the same name that this transaction made before is replaced. The
+    returned table knows its columns by name alone.
     """
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None  # noqa: S101 (an open connection has one)
     with psycopg.ClientCursor(driver_connection) as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
         cursor.execute(
             f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {compiled}", compiled.params | parameters
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -15,6 +16,10 @@ from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.timeframe import Window, next_month
 
 KEYS = ["user_id", "usage_month"]
+# Where days are read from, unless another relation is named.
+DAYS = "avatarlab_admin.usage_daily"
+# No user has this id.
+_NO_ONE = UUID(int=2**128 - 2)
 
 
 def whole_months(window: Window) -> Window:
@@ -43,18 +48,7 @@ def recompute(
     where its month cannot be recomputed, because a source of the panel's own counters is not there.
     """
     window, whole_from = scope.window, scope.whole_from
-    bound = {"first": window.first, "end": window.end, "today": today, "nobody": UNATTRIBUTED}
-    days = _DAYS if whole_from is None else _TOUCHED_DAYS
-    bound |= {"whole_from": whole_from or window.first}
-    fresh.temporary(
-        connection, "usage_coverage", _COVERAGE if whole_from is None else _TOUCHED_COVERAGE, **bound
-    )
-    fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.format(days=days)), **bound)
-    fresh.temporary(connection, "usage_sums", sa.text(_sums_sql(available, days)), **bound)
-    fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
-    judged = sa.text(_judged_sql(available))
-    versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
-    table = fresh.temporary(connection, "usage_month_fresh", judged, **versions)
+    table = collect(connection, scope, available, today=today, rate_version=rate_version)
     inside = sa.and_(monthly_usage.c.usage_month >= window.first, monthly_usage.c.usage_month < window.end)
     if whole_from is not None:
         named = sa.tuple_(monthly_usage.c.user_id, monthly_usage.c.usage_month).in_(
@@ -65,6 +59,37 @@ def recompute(
         inside = sa.and_(inside, monthly_usage.c.computed_at.is_not(None))
         connection.execute(_SPARE_THE_PANELS)
     return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
+
+
+def collect(  # noqa: PLR0913 - what a month is made of, all named
+    connection: sa.Connection,
+    scope: Scope,
+    available: Availability,
+    *,
+    today: date,
+    rate_version: str,
+    days: str = DAYS,
+    without: UUID | None = UNATTRIBUTED,
+) -> sa.Table:
+    """Create the temporary table usage_month_fresh of what `days`, a relation as usage_daily is, come to by user and month.
+
+    Those of the user `without` are left out.
+    """
+    window, whole_from = scope.window, scope.whole_from
+    bound = {"first": window.first, "end": window.end, "today": today, "nobody": without or _NO_ONE}
+    bound |= {"whole_from": whole_from or window.first}
+    chosen = _DAYS if whole_from is None else _TOUCHED_DAYS
+    of_days = {
+        "usage_coverage": _COVERAGE if whole_from is None else _TOUCHED_COVERAGE,
+        "usage_unpriced": _UNPRICED.format(days=chosen),
+        "usage_sums": _sums_sql(available, chosen),
+    }
+    for name, sql in of_days.items():
+        fresh.temporary(connection, name, sa.text(sql.replace(DAYS, days)), **bound)
+    fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
+    judged = sa.text(_judged_sql(available))
+    versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
+    return fresh.temporary(connection, "usage_month_fresh", judged, **versions)
 
 
 # The rows of usage_daily whose months are summed.
@@ -90,32 +115,28 @@ _COVERAGE_SQL = """
     ) AS m
     LEFT JOIN {snapshots} AS s ON s.day BETWEEN m.month AND m.last_day
     GROUP BY m.month, m.last_day"""
-_COVERAGE = sa.text(
-    _COVERAGE_SQL.format(
-        months="""
+_COVERAGE = _COVERAGE_SQL.format(
+    months="""
             SELECT generate_series(
                 (SELECT date_trunc('month', least(min(day), CAST(:today AS date))::timestamp)
                  FROM avatarlab_admin.usage_daily WHERE day >= :first),
                 CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
-        snapshots="""(
+    snapshots="""(
             SELECT day, bool_or(is_interpolated) AS is_interpolated
             FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end GROUP BY day)""",
-    )
 )
 # A few months: one look into the index for each of their days. All rows of a day are interpolated, or none.
-_TOUCHED_COVERAGE = sa.text(
-    _COVERAGE_SQL.format(
-        months="""
+_TOUCHED_COVERAGE = _COVERAGE_SQL.format(
+    months="""
             SELECT month::timestamp FROM usage_touched
             UNION SELECT generate_series(CAST(:whole_from AS timestamp),
                                          CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
-        snapshots="""LATERAL (
+    snapshots="""LATERAL (
             SELECT d.day::date AS day, k.is_interpolated
             FROM generate_series(m.month::timestamp, m.last_day::timestamp, interval '1 day') AS d (day)
             JOIN LATERAL (
                 SELECT is_interpolated FROM avatarlab_admin.storage_daily WHERE day = d.day::date LIMIT 1
             ) AS k ON true)""",
-    )
 )
 
 _SPARE_THE_PANELS = sa.text("""

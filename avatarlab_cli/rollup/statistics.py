@@ -37,7 +37,8 @@ MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churn")
 
 def known_days(connection: sa.Connection, window: Window, today: date) -> Window:
     """Return the part of the window from the platform's first day on; no day where it never had anything."""
-    bound = {"first": max(window.first, earliest(today)), "end": window.end}
+    back = earliest(today)
+    bound = {"first": max(window.first, back), "earliest": back, "end": window.end}
     return Window(connection.scalar(_FIRST_DAY, bound) or window.end, window.end)
 
 
@@ -128,7 +129,7 @@ _FIRST_DAY = sa.text("""
     SELECT CASE WHEN began IS NOT NULL THEN greatest(began, CAST(:first AS date)) END
     FROM (SELECT least(
         (SELECT min(created_at AT TIME ZONE 'UTC')::date FROM accounts_fresh),
-        (SELECT min(day) FROM avatarlab_admin.usage_daily WHERE day >= :first AND day < :end)) AS began) AS known
+        (SELECT min(day) FROM avatarlab_admin.usage_daily WHERE day >= :earliest AND day < :end)) AS began) AS known
 """)
 
 # Each day of the window, as d.

@@ -4,12 +4,12 @@ Of a source whose changes nobody puts down, every open day is computed anew. So 
 on has changed: the definitions, the rates, or what the database can answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import capture, daily, dirty, fresh, monthly, windows
+from avatarlab_cli.rollup import adjusting, capture, daily, dirty, fresh, monthly, windows
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.daily import EVERY_SOURCE, DailyResult, Scope
 from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, UNATTRIBUTED
@@ -37,7 +37,7 @@ class Basis:
 
 @dataclass(frozen=True)
 class Updated:
-    """What one transaction did, and whether entries are left for another."""
+    """What one transaction did, whether entries are left for another, and whether some are of closed months."""
 
     changes: fresh.Changes
     rows: int
@@ -45,6 +45,7 @@ class Updated:
     undated: dict[str, int]
     entries: int
     is_last: bool
+    has_late: bool = False
 
 
 def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -69,11 +70,11 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     if step == 0:
         behind |= _behind(connection, state, basis)
     if behind >= EVERY_SOURCE:
-        dirty.forget(connection, window)
+        has_more = dirty.forget(connection, window)
         days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
         months = _months(connection, window, basis)
         _remember(connection, basis, is_whole=True)
-        return _updated(days.changes + months, days)
+        return _updated(days.changes + months, days, is_last=not has_more)
     changes, whole = fresh.Changes(0, 0), None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
@@ -91,7 +92,19 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
         since = _whole_from(connection, state, window, basis, has_cells=batch.cells is not None)
         changes += _months(connection, window, basis, since)
     _remember(connection, basis, is_whole=False)
-    return _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
+    done = _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
+    return replace(done, has_late=batch.has_late)
+
+
+def adjust_late(connection: sa.Connection, done: Updated, today: date) -> dict[str, object]:
+    """Record what changed under closed months, and return it for the run record.
+
+    Comes last in a transaction: it replaces the temporary tables of rates, accounts and limits.
+    """
+    if not done.has_late:
+        return {}
+    late = sa.table(dirty.LATE, sa.column("month", sa.Date), sa.column("user_id", sa.Uuid))
+    return {"adjustments": adjusting.adjust(connection, today, cells=late).recorded}
 
 
 def is_captured(connection: sa.Connection) -> bool:

@@ -1,6 +1,6 @@
 """Which days a run recomputes when nobody says which."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import sqlalchemy as sa
 
@@ -12,17 +12,20 @@ from avatarlab_cli.timeframe import Window, next_month
 def resolve(connection: sa.Connection, window: Window | None, today: date) -> Window:
     """Return the days to recompute: those asked for, or all since the last closed month.
 
-    Raises UsageError where the window lies in the future, RefusedError where it touches a closed month.
+    Raises UsageError where the window lies in the future, RefusedError where it touches a closed month. What lies
+    before a closed month is closed with it.
     """
     if window is None:
         return Window(first_open(connection), next_month(today))
     if window.first > today:
         raise UsageError(f"{window.first} lies in the future", hint=f"today is {today} (UTC)")
-    closed = connection.scalar(
-        _CLOSED.where(period_close.c.month < window.end, period_close.c.month >= window.first.replace(day=1))
-    )
-    if closed:
-        raise RefusedError(f"the month {closed:%Y-%m} is closed: its figures are final")
+    first = first_open(connection)
+    if window.first < first:
+        closed = min(window.end, first) - timedelta(days=1)
+        raise RefusedError(
+            f"the month {closed:%Y-%m} is closed: its figures are final",
+            hint="`avatarlab usage adjustments` lists what has changed since; `avatarlab period reopen` reopens the last closed one",
+        )
     return window
 
 

@@ -148,6 +148,30 @@ period_close = sa.Table(
     schema=SCHEMA,
 )
 
+# Closings that were reopened, and closed again since.
+period_history = sa.Table(
+    "period_history",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("month", sa.Date, check("month", "extract(day FROM month) = 1"), nullable=False),
+    sa.Column("closed_at", TIME, nullable=False),
+    sa.Column("closed_by", sa.Text),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("reopened_at", TIME, nullable=False),
+    sa.Column("reopened_by", sa.Text),
+    sa.Column("reopen_reason", sa.Text),
+    schema=SCHEMA,
+)
+
+period_figures = sa.Table(
+    "period_figures",
+    metadata,
+    sa.Column("closing_id", sa.Uuid, primary_key=True),
+    sa.Column("user_id", sa.Uuid, primary_key=True),
+    sa.Column("figures", JSONB, nullable=False),
+    schema=SCHEMA,
+)
+
 usage_adjustment = sa.Table(
     "usage_adjustment",
     metadata,
@@ -159,6 +183,7 @@ usage_adjustment = sa.Table(
     sa.Column("before", sa.Numeric),
     sa.Column("after", sa.Numeric),
     sa.Column("reason", sa.Text),
+    sa.Column("rate_card_version", sa.Text),
     sa.Index(None, "month", "user_id"),
     schema=SCHEMA,
 )

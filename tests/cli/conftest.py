@@ -16,7 +16,7 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.schema.admin import monthly_usage, platform_statistics
 from avatarlab_cli.schema.private import job_runs
 from avatarlab_cli.schema.supabase import users
-from jobs.registry import JOBS
+from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.conftest import DEMO_END, created_database
 from tests.database.costing import books
@@ -33,7 +33,7 @@ RUNS = (UUID(int=0xA1 << 120), UUID(int=0xA2 << 120))
 def computed(server_conninfo: str, demo_template: str) -> Iterator[str]:
     """The demo platform as the jobs left it on its last day."""
     with created_database(server_conninfo, demo_template) as conninfo:
-        for job in JOBS:
+        for job in COMPUTING:
             execute(Database(conninfo), job, Order(rates.load(), today=DEMO_END.date()))
         yield conninfo
 
@@ -45,7 +45,7 @@ def demo(server_conninfo: str, demo_template: str) -> Iterator[str]:
         database = Database(conninfo)
         with database.write() as connection:
             write(connection, 60, DEMO_END.date())
-        for job in JOBS:
+        for job in COMPUTING:
             execute(database, job, Order(rates.load(), today=DEMO_END.date()))
         yield conninfo
 

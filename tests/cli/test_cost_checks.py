@@ -12,7 +12,7 @@ import pytest
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.rollup import rates
-from jobs.registry import JOBS
+from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.cli.acting import copied
 from tests.cli.costing import amount, cost, rows_of
@@ -140,7 +140,7 @@ def test_anomalies(demo: str, emails: dict[Any, str]) -> None:
                 " select %s, '', '', 'seedream', %s from generate_series(1, 50000)",
                 [user[0], datetime.combine(day, datetime.min.time(), UTC)],
             )
-        for job in JOBS:
+        for job in COMPUTING:
             execute(Database(conninfo), job, Order(rates.load(), today=TODAY))
         found = cost(conninfo, "anomalies", "--least", "1000", "--json")
     assert found.code == ExitCode.FOUND

@@ -70,6 +70,7 @@ IMAGES = tuple(str(image_id(name)) for name in ANN_BEN)
 REQUESTS = tuple(str(user_id(name)) for name in _people("asking1", "asking2"))
 LOST = "undone, the new key is gone, and nobody has kept it"
 REASON = ("--reason", "it must be")
+A_MONTH = A_CLOSED_MONTH[: A_CLOSED_MONTH.index("    INSERT INTO avatarlab_admin.period_close")]
 # It was computed with a card by which its image cost a cent; and is closed.
 CASES = {
     "admin bootstrap": Case(
@@ -119,6 +120,16 @@ CASES = {
     "avatar unflag": Case(AVATARS, before=FLAGGED),
     "image flag": Case(IMAGES, REASON),
     "image unflag": Case(IMAGES, before=FLAGGED),
+    "period close": Case(
+        ("2025-03",),
+        ("--recompute",),
+        before=A_MONTH,
+        final="`period reopen` is the way back",
+        counts=True,
+    ),
+    "period reopen": Case(
+        ("2025-03",), REASON, before=A_CLOSED_MONTH, final="`period close` is the way back", counts=True
+    ),
     "cost reprice": Case((), ("--month", "2025-03"), before=A_CLOSED_MONTH, changed=1),
 }
 UNDOABLE = [words for words in CASES if not CASES[words].final]

@@ -22,7 +22,7 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.rollup.pruned import Batch
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
 from jobs import monthly_usage
-from jobs.registry import JOBS
+from jobs.registry import COMPUTING
 from jobs.result import Task
 from jobs.runner import Order, execute
 from tests.cli.acting import act, chain_breaks, copied, entries
@@ -66,7 +66,7 @@ def due(conninfo: str, log: str = LOG, before: date = BEFORE) -> int:
 def written_by_jobs(conninfo: str) -> int:
     """Run the jobs on the demo's last day; returns how many rows they wrote."""
     database = Database(conninfo)
-    runs = (execute(database, job, Order(rates.load(), today=DEMO_END.date())) for job in JOBS)
+    runs = (execute(database, job, Order(rates.load(), today=DEMO_END.date())) for job in COMPUTING)
     return sum(run.result.rows_written for run in runs)
 
 

@@ -21,7 +21,7 @@ from avatarlab_cli.queries.account_show import show
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import rates
-from jobs.registry import JOBS
+from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.conftest import DEMO_END, _migrate, created_database, plain_engine
 
@@ -39,7 +39,7 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Database]:
         with engine.begin() as connection:
             load(connection, DemoOptions(users=90, months=4, seed=11, state=state, until=DEMO_END))
         _migrate(engine)
-        for job in JOBS:
+        for job in COMPUTING:
             execute(Database(conninfo), job, Order(rates.load(), today=DEMO_END.date()))
         yield Database(conninfo)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -353,6 +354,27 @@ def test_nothing_is_lost_under_fire(database: Database, seed: int) -> None:
             sa.text("SELECT count(*) FROM avatarlab_admin.job_runs WHERE status = 'running'")
         )
     assert unfinished == 0
+
+
+def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) -> None:
+    """A late row of a closed month leaves its figures as they are, and is on record beside them, once."""
+    first = (chaos.NOW - timedelta(days=62)).replace(day=2)
+    sql(database, SPOKEN, user=ADA, at=first)
+    for job in ("monthly-usage", "platform-statistics", "close-month"):
+        run(database, job)
+    before = stored(database)
+    sql(database, SPOKEN, user=ADA, at=first)
+    for job in ("monthly-usage", "platform-statistics"):
+        run(database, job)
+    assert stored(database)["public.monthly_usage"] == before["public.monthly_usage"]
+    with database.read() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT user_id, metric, before, after FROM avatarlab_admin.usage_adjustment"
+                " WHERE metric LIKE 'tts%' ORDER BY metric"
+            )
+        ).all()
+    assert [tuple(row) for row in found] == [(ADA, "tts_characters", 3, 6), (ADA, "tts_generations", 1, 2)]
 
 
 def test_ids_are_remembered(database: Database) -> None:

@@ -19,7 +19,7 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.tier_file import Tier
 from jobs import monthly_usage
-from jobs.registry import JOBS
+from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.conftest import DEMO_END
 from tests.database.comparing import TODAY, drop_temporary_tables, rolled_back, task
@@ -194,7 +194,7 @@ def test_what_if_agrees_with_a_recount(
 def test_distribution_sums_to_the_platform(demo_conninfo: str) -> None:
     """The tiers together have the users, payers, trials, pauses and revenue of platform_statistics."""
     database, today = Database(demo_conninfo), DEMO_END.date()
-    for job in JOBS:
+    for job in COMPUTING:
         execute(database, job, Order(rates.load(), today=today))
     with database.read() as connection:
         rows = rows_of(connection, tiers.distribution(probe(connection), today).select)

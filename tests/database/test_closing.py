@@ -1,0 +1,203 @@
+"""Months that are closed: in which order, with what, and what late changes under them come to."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import AvatarLabError, NotFoundError, RefusedError
+from avatarlab_cli.queries import adjustments, closings
+from avatarlab_cli.rollup import adjusting, closing
+from avatarlab_cli.rollup.frozen import FIGURES
+from avatarlab_cli.timeframe import month_window
+from jobs import close_month, monthly_usage
+from tests.database.comparing import TODAY, rolled_back, shipped, stored, task
+from tests.database.costing import compute, shown
+from tests.database.test_monthly_usage import SOURCE_TABLES, add_avatar, add_user, expected_months
+from tests.reference.generate import Dataset, datasets, insert
+
+EXAMPLES = settings(
+    max_examples=3,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+MOVABLE = (
+    "conversation_feedback",
+    "generated_images",
+    "tts_generations",
+    "api_request_logs",
+    "avatars",
+    "voice_clones",
+)
+JANUARY, FEBRUARY, MARCH = date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)
+_LATEST = """
+    select distinct on (month, user_id, metric) month, user_id, metric, after from avatarlab_admin.usage_adjustment a
+    order by month, user_id, metric, recorded_at desc
+"""
+
+
+def close(connection: sa.Connection, month: date, **more: Any) -> closing.Closed:  # noqa: ANN401 (the rest of what it takes)
+    return closing.close(connection, month, today=TODAY, card=shipped(), by="ada", **more)
+
+
+def arranged(connection: sa.Connection) -> UUID:
+    """Write one user with an avatar in January and one in February, and compute all."""
+    user = add_user(connection)
+    for month in (JANUARY, FEBRUARY):
+        connection.execute(
+            sa.text("insert into avatars (user_id, name, created_at) values (:user, 'A', :at)"),
+            {"user": user, "at": f"{month}T12:00Z"},
+        )
+    compute(connection)
+    return user
+
+
+def known(connection: sa.Connection) -> dict[Any, Any]:
+    """Return each user's frozen figures with the latest adjustments on top."""
+    months = {
+        key: {name: row[name] for name in FIGURES}
+        for key, row in stored(connection, "monthly_usage", ("user_id", "usage_month")).items()
+    }
+    for month, user, metric, after in connection.execute(sa.text(_LATEST)):
+        if user != UUID(int=0):
+            months.setdefault((user, month), {})[metric] = after
+    return months
+
+
+@EXAMPLES
+@given(
+    before=datasets(TODAY),
+    moved=st.lists(st.tuples(st.sampled_from(MOVABLE), st.integers(-45, 45)), min_size=1, max_size=4),
+    gone=st.sampled_from(SOURCE_TABLES),
+)
+def test_frozen_and_adjusted_is_from_scratch(
+    migrated: Database, before: Dataset, moved: list[tuple[str, int]], gone: str
+) -> None:
+    """Whatever moves, under closed months and out of them, or vanishes: closed and adjusted make what a recount says."""
+    with rolled_back(migrated) as connection:
+        insert(connection, before)
+        compute(connection)
+        while month := closing.next_due(connection, TODAY, 3):
+            close(connection, month)
+        frozen = stored(connection, "monthly_usage", ("user_id", "usage_month"))
+        for table, days in moved:
+            shift = f"update {table} set created_at = created_at + interval '{days} days'"
+            connection.execute(sa.text(f"{shift} where created_at < '2025-03-20'"))
+        if connection.scalar(sa.text("select to_regclass(:name)"), {"name": f"public.{gone}"}):
+            connection.execute(sa.text(f"truncate {gone} cascade"))
+        months = [date(2024, 12, 1), JANUARY, FEBRUARY]
+        adjusting.adjust(connection, TODAY, months=months)
+        assert stored(connection, "monthly_usage", ("user_id", "usage_month")) == frozen
+        assert adjusting.adjust(connection, TODAY, months=months).recorded == 0
+        closed = {JANUARY, FEBRUARY} & set(
+            connection.scalars(sa.text("select month from avatarlab_admin.period_close"))
+        )
+        expected = expected_months(connection)
+        found = known(connection)
+        for user, month in {key for key in (*found, *expected) if key[1] in closed}:
+            row = expected.get((user, month), {})
+            for name, value in found.get((user, month), {}).items():
+                if name in row or value is not None:
+                    assert (value or 0) == (row.get(name) or 0), (user, month, name)
+            assert not row or (user, month) in found
+
+
+def test_months_close_in_order_and_reopen_backwards(migrated: Database) -> None:
+    """An earlier month comes first, one that is not over or has nothing is refused, and only the last one reopens."""
+    with rolled_back(migrated) as connection:
+        arranged(connection)
+        with pytest.raises(RefusedError, match="2025-01 must be closed before 2025-02"):
+            close(connection, FEBRUARY)
+        for month in (MARCH, date(2025, 4, 1)):
+            with pytest.raises(RefusedError, match="is not over"):
+                close(connection, month)
+        with pytest.raises(NotFoundError, match="no figures are stored for 2024-12"):
+            close(connection, date(2024, 12, 1))
+        close(connection, JANUARY)
+        close(connection, FEBRUARY)
+        with pytest.raises(RefusedError, match="2025-01 is closed already"):
+            close(connection, JANUARY)
+        with pytest.raises(RefusedError, match="2025-02 must be reopened before 2025-01"):
+            closing.reopen(connection, JANUARY, by="ada", reason="late")
+        with pytest.raises(RefusedError, match="2025-01 is closed"):
+            monthly_usage.run(connection, task(window=month_window(JANUARY)))
+        closing.reopen(connection, FEBRUARY, by="ada", reason="late")
+        assert closing.first_open_month(connection) == FEBRUARY
+
+
+def test_an_unverified_month_is_refused_or_set(migrated: Database) -> None:
+    """Where a row came since the last run the refusal counts what differs; told to, closing sets it first."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        add_avatar(connection, user, datetime(2025, 1, 9, tzinfo=UTC))
+        with connection.begin_nested() as savepoint:
+            with pytest.raises(AvatarLabError, match=r"2025-01 cannot be closed: .* of monthly_usage"):
+                close(connection, JANUARY)
+            savepoint.rollback()
+        assert close(connection, JANUARY, recompute=True).rows_written > 0
+
+
+def test_closed_again_it_keeps_its_former_closing_and_has_one_digest(migrated: Database) -> None:
+    """The same figures give the same digest; the former closing and what it froze stay on record."""
+    with rolled_back(migrated) as connection:
+        arranged(connection)
+        first = close(connection, JANUARY).digest
+        closing.reopen(connection, JANUARY, by="eve", reason="to look")
+        assert close(connection, JANUARY).digest == first
+        history = connection.execute(
+            sa.text("select digest, reopened_by, reopen_reason from avatarlab_admin.period_history")
+        ).all()
+        assert [tuple(row) for row in history] == [(first, "eve", "to look")]
+        kept = "select count(distinct closing_id) from avatarlab_admin.period_figures"
+        assert connection.scalar(sa.text(kept)) == 2
+
+
+def test_the_job_closes_what_is_due(migrated: Database) -> None:
+    """Months that ended long enough ago are closed in order, the others not, and a second run has nothing to do."""
+    with rolled_back(migrated) as connection:
+        arranged(connection)
+        assert close_month.run(connection, task(close_after_days=15)).rows_written == 1
+        assert close_month.run(connection, task(close_after_days=14)).rows_written == 1
+        assert close_month.run(connection, task()).rows_written == 0
+
+
+def test_known_at_a_time(migrated: Database) -> None:
+    """Before a month was closed nothing of it is known, then what was closed, then that with its adjustments."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        close(connection, JANUARY)
+        closed_at = connection.scalar(sa.text("select closed_at from avatarlab_admin.period_close"))
+        add_avatar(connection, user, datetime(2025, 1, 9, tzinfo=UTC))
+        assert adjusting.adjust(connection, TODAY, months=[JANUARY]).recorded == 1
+        for after, known_then in ((-1, []), (0, [1]), (1, [2])):
+            at = closed_at + timedelta(microseconds=after)
+            report = adjustments.as_known_at(connection, at, JANUARY)
+            rows = connection.execute(report.select).mappings().all()
+            assert [row["avatars_created"] for row in rows if row["user_id"]] == known_then
+            assert bool(report.notes) == (not known_then)
+        assert len(shown(connection, adjustments.adjustments(JANUARY, user))) == 1
+        assert "1 adjustments since then" in adjustments.notes(connection, [JANUARY], user)[0]
+
+
+def test_the_digest_tells_of_an_alteration_and_outlives_an_account(migrated: Database) -> None:
+    """Figures stay intact where an account is deleted for good, and are altered where somebody writes into them."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        close(connection, JANUARY)
+        (row,) = (row for row in shown(connection, closings.months()) if row["month"] == JANUARY)
+        assert (row["state"], row["figures"], row["accounts_gone"]) == ("closed", "intact", 0)
+        with connection.begin_nested() as savepoint:
+            connection.execute(sa.text("update monthly_usage set images_generated = images_generated + 1"))
+            (found,) = shown(connection, closings.altered())
+            assert (found["month"], found["users_altered"]) == (JANUARY, 1)
+            savepoint.rollback()
+        connection.execute(sa.text("delete from avatars"))
+        connection.execute(sa.text("delete from auth.users where id = :user"), {"user": user})
+        (row,) = (row for row in shown(connection, closings.months()) if row["month"] == JANUARY)
+        assert (row["figures"], row["accounts_gone"]) == ("intact", 1)
+        assert shown(connection, closings.altered()) == []
