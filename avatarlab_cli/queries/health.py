@@ -11,8 +11,9 @@ from avatarlab_cli.queries.overview_counts import FAILED_RUNS, RUN_EVERY, DailyJ
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import statistics, windows
+from avatarlab_cli.schema.admin import platform_statistics
 from avatarlab_cli.schema.base import qualified
-from avatarlab_cli.schema.private import job_runs, period_close, subscription_daily, usage_daily, usage_dirty
+from avatarlab_cli.schema.private import job_runs, period_close, usage_daily, usage_dirty
 from avatarlab_cli.timeframe import Window
 
 # No run takes so long.
@@ -38,7 +39,7 @@ def health(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> list[Ro
         *_schema(connection),
         *(_of_jobs(platform, now, jobs) if _has(platform, job_runs) else _unknown("jobs")),
         *(_windows(platform, now) if _has(platform, *_USAGE) else _unknown("usage")),
-        *(_revenue(connection) if _has(platform, subscription_daily) else _unknown("revenue follows")),
+        *(_revenue(connection) if _sees_revenue(platform) else _unknown("revenue follows")),
         *_largest(connection),
         *_dead(connection),
         *_indexes(connection, platform),
@@ -144,15 +145,27 @@ def _windows(platform: Platform, now: datetime) -> Iterator[Row]:
     yield _row("days to recompute", WARN if is_late else OK, value, "avatarlab job run monthly-usage")
 
 
+def _sees_revenue(platform: Platform) -> bool:
+    """Tell whether all days' revenue and movements can be read; of some of them alone nothing follows."""
+    relation = platform.live.relation(qualified(platform_statistics))
+    columns = {"arr_cents", *(f"mrr_{kind}" for kind in statistics.MOVEMENTS)}
+    return (
+        relation is not None
+        and relation.columns.keys() >= columns
+        and relation.is_readable
+        and not relation.is_filtered
+    )
+
+
 def _revenue(connection: sa.Connection) -> Iterator[Row]:
     """Check that each day's recurring revenue is the day before's and its movements."""
+    more = "avatarlab job run platform-statistics"
+    if not connection.scalar(sa.select(sa.exists().where(platform_statistics.c.arr_cents.is_not(None)))):
+        yield _row("revenue follows", UNKNOWN, "no day stored yet", more)
+        return
     days = statistics.unexplained_days(connection, Window(date.min, date.max))
-    value = (
-        f"not on {len(days)} day{'s' if len(days) > 1 else ''}, the last {days[-1]}"
-        if days
-        else "on every day"
-    )
-    yield _row("revenue follows", BAD if days else OK, value, "avatarlab job run platform-statistics")
+    broken = f"not on {len(days)} day{'s' if len(days) > 1 else ''}, the last {days[-1]}" if days else ""
+    yield _row("revenue follows", BAD if days else OK, broken or "on every day", more)
 
 
 def _largest(connection: sa.Connection) -> Iterator[Row]:

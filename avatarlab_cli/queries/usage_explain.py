@@ -1,6 +1,6 @@
 """What adds up to one stored figure of usage: day by day beside what the source rows say now, or row by row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -89,19 +89,22 @@ class _Counted:
         if self.is_storage:
             yield self._stored()
         elif self.source is not None:
-            yield self._of(self.source)
+            by = {"row_id": self.source.table.c.id, "at": sa.cast(self.source.time, TIME)}
+            owned, quantity = self._of(self.source, by)
+            table = sa.literal(qualified(self.source.table)).label("table")
+            yield _dated(sa.select(owned.c.day, table, owned.c.row_id, owned.c.at, quantity), owned, quantity)
 
-    def _of(self, source: Source) -> sa.Select[Any]:
-        by = {"row_id": source.table.c.id, "at": sa.cast(source.time, TIME)}
+    def days(self) -> Iterator[sa.Select[Any]]:
+        """Yield what is counted of rows, day and quantity alone: rows need not be told apart to be added up."""
+        if self.is_storage:
+            yield self._stored()
+        elif self.source is not None:
+            owned, quantity = self._of(self.source, {})
+            yield _dated(sa.select(owned.c.day, quantity), owned, quantity)
+
+    def _of(self, source: Source, by: Mapping[str, Expression]) -> tuple[sa.CTE, sa.Label[int]]:
         owned = owned_rows(source, (self.metric,), Extract(self.window, self.user.id, by=by), None)
-        # Rows without a time are read to be reported by the jobs; they belong to no day.
-        return sa.select(
-            owned.c.day,
-            sa.literal(qualified(source.table)).label("table"),
-            owned.c.row_id,
-            owned.c.at,
-            sa.cast(owned.c[self.metric], sa.BigInteger).label("quantity"),
-        ).where(owned.c.day.is_not(None), owned.c[self.metric] != 0)
+        return owned, sa.cast(owned.c[self.metric], sa.BigInteger).label("quantity")
 
     def _stored(self) -> sa.Select[Any]:
         own, account = storage_daily, supabase.users.alias("account")
@@ -133,6 +136,11 @@ class _Counted:
         ).where(kept.c.user_id == self.user.id, kept.c[self.metric] != 0)
 
 
+def _dated(select: sa.Select[Any], owned: sa.CTE, quantity: sa.Label[int]) -> sa.Select[Any]:
+    """Leave out what counts for nothing, and rows without a time: the jobs report them, and they belong to no day."""
+    return select.where(owned.c.day.is_not(None), quantity.element != 0)
+
+
 def _by_row(counted: _Counted) -> sa.Select[Any]:
     parts = [*counted.rows(), *counted.pruned()]
     if not parts:
@@ -147,7 +155,7 @@ def _by_day(connection: sa.Connection, counted: _Counted) -> sa.Select[Any]:
         sa.select(sa.exists().where(own.c.day >= window.first, own.c.day < window.end))
     )
     rows, gone = (
-        _sums(parts, name) for parts, name in ((counted.rows(), "rows"), (counted.pruned(), "gone"))
+        _sums(parts, name) for parts, name in ((counted.days(), "rows"), (counted.pruned(), "gone"))
     )
     stored = (
         sa.select(own.c.day, own.c[counted.column].label("stored"))

@@ -79,6 +79,19 @@ def test_closed_months_are_not_open(copy: psycopg.Connection[Any]) -> None:
     assert _health(_conninfo(copy))["open months"]["value"] == "1, since 2025-06"
 
 
+def test_revenue_that_cannot_be_followed(known: str, copy: psycopg.Connection[Any]) -> None:
+    """Where no revenue was ever stored nothing is said to follow; where a column is missing, the page goes on."""
+    never = _health(known, ExitCode.FOUND)["revenue follows"]
+    assert (never["state"], never["value"]) == ("unknown", "no day stored yet")
+    assert never["more"] == "avatarlab job run platform-statistics"
+    assert _health(_conninfo(copy))["revenue follows"]["state"] == "ok"
+    copy.execute("ALTER TABLE platform_statistics DROP COLUMN mrr_churn")
+    lacking = _health(_conninfo(copy))
+    assert (lacking["revenue follows"]["state"], lacking["revenue follows"]["value"]) == ("unknown", "n/a")
+    copy.execute("DROP TABLE platform_statistics")
+    assert _health(_conninfo(copy)).keys() >= {"revenue follows", "open months", "dead rows"}
+
+
 def test_dead_rows_and_broken_indexes(copy: psycopg.Connection[Any]) -> None:
     """A table that vacuum does not keep up with is named with what helps, and so is an index of no use."""
     copy.execute("CREATE TABLE swollen (n int) WITH (autovacuum_enabled = false)")

@@ -1,5 +1,7 @@
 """`usage explain` and the months of `stats`, against a recount of the demo's rows."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -181,6 +183,48 @@ def test_revenue_that_does_not_follow(copy: str) -> None:
     health = json.loads(invoke(copy, "system", "health", "--json").out)
     (line,) = (row for row in health if row["check"] == "revenue follows")
     assert (line["state"], line["value"]) == ("bad", "not on 1 day, the last 2025-05-10")
+
+
+def test_reconstructed_months_are_marked(copy: str) -> None:
+    """A month is marked where one of its days was told by dates alone, and only there."""
+    with psycopg.connect(copy) as connection:
+        connection.execute(
+            "UPDATE platform_statistics SET is_reconstructed = false WHERE stat_date <> '2025-05-10'"
+        )
+    for verb in ("mrr", "churn"):
+        rows = json.loads(invoke(copy, "stats", verb, "--json").out)
+        assert {row["month"]: row["is_reconstructed"] for row in rows} == {
+            "2025-04": False,
+            "2025-05": True,
+            "2025-06": False,
+        }
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("stats", "mrr"),
+        ("stats", "churn"),
+        ("stats", "cohorts"),
+        ("stats", "cohorts", "--by", "revenue", "--triangle"),
+        ("usage", "explain", "unattributed", "--metric", "api_requests_count", "--month", "2025-05"),
+    ],
+)
+def test_formats_agree(computed: str, verb: tuple[str, ...]) -> None:
+    """CSV says what JSON says, nothing for what is not known, and a table has a line a row."""
+    rows = json.loads(invoke(computed, *verb, "--json").out)
+    told = csv.DictReader(io.StringIO(invoke(computed, *verb, "--csv").out))
+    assert list(told) == [{name: _cell(value) for name, value in row.items()} for row in rows]
+    table = invoke(computed, *verb).out.splitlines()
+    first = [next(iter(row.values())) for row in rows]
+    assert first
+    assert [line.split()[0] for line in table[1 : len(rows) + 1]] == first
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
 
 
 @pytest.mark.parametrize("verb", [("mrr",), ("churn",), ("cohorts",), ("cohorts", "--triangle")])
