@@ -309,11 +309,13 @@ ORDER BY waiting_since, a.id;
 SELECT * FROM (
     SELECT count(*) AS memories, count(*) FILTER (WHERE m.created_at >= '2026-06-01Z') AS memories_30d, count(DISTINCT m.user_id) AS users,
            count(DISTINCT m.avatar_id) AS avatars, count(*) FILTER (WHERE m.is_private) AS private,
-           count(*) FILTER (WHERE m.is_favorite) AS favorites, count(*) FILTER (WHERE i.images IS NULL) AS without_image,
+           count(*) FILTER (WHERE m.is_favorite) AS favorites, count(*) FILTER (WHERE u.id IS NULL) AS user_gone,
+           count(*) FILTER (WHERE i.images IS NULL) AS without_image,
            count(*) FILTER (WHERE i.primaries = 0) AS without_primary, count(*) FILTER (WHERE i.primaries > 1) AS several_primary
     FROM avatar_memories m
     LEFT JOIN (SELECT memory_id, count(*) AS images, count(*) FILTER (WHERE is_primary) AS primaries
                FROM memory_images GROUP BY memory_id) AS i ON i.memory_id = m.id
+    LEFT JOIN auth.users u ON u.id = m.user_id
 ) AS remembered, (SELECT count(*) AS images, count(*) FILTER (WHERE caption <> '') AS captioned FROM memory_images) AS photographed;
 
 -- avatarlab memory list
@@ -422,13 +424,16 @@ JOIN avatars a ON a.id = t.avatar_id JOIN auth.users u ON u.id = t.user_id
 ORDER BY t.created_at DESC, t.id;
 
 -- avatarlab training jobs --by user --since 2025-07-01
-SELECT t.kind, u.email, t.jobs, t.succeeded, t.failed, round(t.succeeded::numeric / nullif(t.succeeded + t.failed, 0), 6) AS success_rate, t.cost
+SELECT t.kind, u.email, t.jobs, t.succeeded, t.failed, round(t.succeeded::numeric / nullif(t.succeeded + t.failed, 0), 6) AS success_rate,
+       t.average_seconds, t.tokens, t.cost
 FROM (
     SELECT 'session' AS kind, user_id, count(*) AS jobs, count(*) FILTER (WHERE status = 'completed') AS succeeded,
-           count(*) FILTER (WHERE status = 'failed') AS failed, NULL::numeric AS cost
+           count(*) FILTER (WHERE status = 'failed') AS failed,
+           round(avg(extract(epoch FROM completed_at - created_at)), 3) AS average_seconds, NULL::bigint AS tokens, NULL::numeric AS cost
     FROM avatar_training_data WHERE created_at >= '2025-07-01Z' GROUP BY user_id
     UNION ALL
     SELECT 'fine-tune', user_id, count(*), count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),
+           round(avg(extract(epoch FROM finished_at - started_at)), 3), sum(trained_tokens),
            sum(trained_tokens) FILTER (WHERE finished_at IS NOT NULL) * 3.0 / 1000000
     FROM avatar_fine_tune_jobs WHERE created_at >= '2025-07-01Z' GROUP BY user_id
 ) AS t
@@ -463,8 +468,9 @@ GROUP BY 1 ORDER BY uploads DESC;
 -- avatarlab training files --by user
 SELECT u.email, f.*
 FROM (SELECT user_id, count(*) AS uploads, coalesce(sum(size), 0) AS bytes, count(*) FILTER (WHERE processing_status = 'completed') AS processed,
-             count(*) FILTER (WHERE processing_status = 'failed') AS failed
-      FROM (SELECT processing_status, user_id,
+             count(*) FILTER (WHERE processing_status = 'failed') AS failed,
+             round(avg(extract(epoch FROM processed_at - uploaded_at)), 3) AS average_seconds
+      FROM (SELECT processing_status, user_id, processed_at, uploaded_at,
                    CASE WHEN row_number() OVER (PARTITION BY file_path ORDER BY uploaded_at, id) = 1 THEN file_size END AS size
             FROM avatar_training_files) AS each_file
       GROUP BY user_id) AS f
