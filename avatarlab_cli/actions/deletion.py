@@ -14,8 +14,20 @@ from avatarlab_cli.errors import BusyError, ExitCode, UsageError
 from avatarlab_cli.queries import deletion, objects
 from avatarlab_cli.queries.naming import USER
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import LOCK, accounts, daily, history, limits, monthly, rates, storage
+from avatarlab_cli.rollup import (
+    LOCK,
+    accounts,
+    adjusting,
+    daily,
+    fresh,
+    history,
+    limits,
+    monthly,
+    rates,
+    storage,
+)
 from avatarlab_cli.rollup.availability import availability
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema.foreign_keys import foreign_keys, relation
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import month_window
@@ -26,6 +38,14 @@ _USAGE = """
     SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(m) - '{id,user_id,created_at,updated_at}'::text[])
                               ORDER BY m.usage_month), '[]')
     FROM public.monthly_usage m WHERE m.user_id = :user
+"""
+_DELETED = "the account was deleted for good"
+# The closed months in which the account has figures, for it and for nobody: what stays of its rows is nobody's then.
+_CLOSED = """
+    SELECT month, unnest(ARRAY[:user, :nobody]::uuid[]) AS user_id
+    FROM (SELECT p.month FROM avatarlab_admin.period_close p
+          JOIN avatarlab_admin.period_figures f ON f.closing_id = p.id AND f.user_id = :user WHERE p.reopened_at IS NULL
+          UNION SELECT month FROM avatarlab_admin.usage_adjustment WHERE user_id = :user) AS closed
 """
 
 
@@ -62,7 +82,7 @@ class Erase(Act):
     """Delete one account for good, with every row that goes with it.
 
     `confirm` must be the account's e-mail address. The month's usage is aggregated first, with the rates of
-    `rates_file` or the shipped ones.
+    `rates_file` or the shipped ones. Under closed months the account's figures become adjustments.
     """
 
     name = "user.delete.hard"
@@ -117,11 +137,23 @@ class Erase(Act):
             _aggregate(run, self.rates_file)
             counts, usage = _counted(run, user), run.execute(_USAGE, user=user).scalar()
             stored = _stored(run, user)
+            bound = {"user": user, "nobody": UNATTRIBUTED}
+            closed = fresh.temporary(run.connection, "closed_months", sa.text(_CLOSED), **bound)
             run.connection.execute(_removal(run.connection, user))
+            today = run.execute("SELECT current_date").scalar_one()
+            adjusted = adjusting.adjust(run.connection, today, cells=closed, reason=_DELETED).recorded
             buckets = Counter(place["bucket"] for place in stored)
             run.execute(
                 "UPDATE targets SET facts = CAST(:facts AS jsonb)",
-                facts=json.dumps({**counts, "objects": buckets, "usage": usage}, default=str),
+                facts=json.dumps(
+                    {
+                        **counts,
+                        "objects": buckets,
+                        "usage": usage,
+                        **({"adjusted": adjusted} if adjusted else {}),
+                    },
+                    default=str,
+                ),
             )
             run.revealed[item] = {**counts, "objects": stored}
 

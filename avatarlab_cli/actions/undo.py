@@ -43,6 +43,18 @@ _OVERLAID = """
     SELECT DISTINCT older.item, 'cannot be undone before the later act on the same row, which is being undone now' AS detail
     FROM act_undo older JOIN act_undo newer USING (relation, key) WHERE newer.seq > older.seq
 """
+# What was recorded later reckons from it, and what was known of a month before it was reopened is history.
+_STOOD_ON = """
+    SELECT DISTINCT u.item, format('cannot be undone: %s was adjusted again, or reopened, since', to_char(a.month, 'YYYY-MM')) AS detail
+    FROM act_undo u
+    CROSS JOIN LATERAL jsonb_to_record(coalesce(u.after, u.before)) AS a (month date, recorded_at timestamptz)
+    WHERE u.relation = :adjustments AND (
+        EXISTS (SELECT FROM avatarlab_admin.usage_adjustment later
+                WHERE later.month = a.month AND later.recorded_at > a.recorded_at
+                  AND NOT EXISTS (SELECT FROM act_undo own WHERE own.key ->> 'id' = later.id::text))
+        OR EXISTS (SELECT FROM avatarlab_admin.period_close p
+                   WHERE p.month = a.month AND greatest(p.closed_at, p.reopened_at) > a.recorded_at))
+"""
 # Of a key's hash an entry has a fingerprint alone, so a deleted key cannot come back.
 _LOST = """
     SELECT DISTINCT item, 'cannot be undone: a key it deleted is kept nowhere' AS detail
@@ -112,6 +124,7 @@ class Undo(Act):
         run.refuse(_MOVED, ExitCode.REFUSED)
         run.refuse(_LOST, ExitCode.REFUSED)
         run.refuse(_ADMINS, ExitCode.REFUSED)
+        run.refuse(_STOOD_ON, ExitCode.REFUSED, adjustments=qualified(private.usage_adjustment))
         _refuse_what_is_in_use(run)
         run.execute("DELETE FROM act_undo WHERE item NOT IN (SELECT item FROM targets)")
 
