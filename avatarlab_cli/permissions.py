@@ -181,6 +181,9 @@ COMMANDS: Mapping[str, str] = {
     "cost rates diff": "financial.read",
     "system prune": "settings.delete",
     "job run": "settings.write",
+    "job verify": "settings.write",
+    "job backfill": "settings.write",
+    "job gaps": "settings.read",
     "job history": "settings.read",
     "job show": "settings.read",
 }

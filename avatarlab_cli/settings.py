@@ -66,6 +66,7 @@ SETTINGS = (
     Setting("idle_in_transaction_session_timeout", "longest a transaction may idle", _DURATION),
     Setting("job_statement_timeout", "longest a job's statement may take", _DURATION),
     Setting("close_after_days", "days after its end that close-month closes a month", _DAYS),
+    Setting("verify_within_days", "days in which the job verify has looked at every month once", _DAYS),
     Setting("job_work_mem", "memory for each sort or hash of a job", _MEMORY),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}

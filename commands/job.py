@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import NotFoundError, UsageError
-from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
+from avatarlab_cli.errors import ExitCode, NotFoundError, UsageError
+from avatarlab_cli.timeframe import Window, earliest, month_window, parse_day, parse_month
 from commands import options
 from jobs.registry import BY_NAME, JOBS, Job
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from avatarlab_cli.report import Report
+    from avatarlab_cli.rollup.rates import RateCard
     from jobs.result import Result
-    from jobs.runner import Run
+    from jobs.runner import Order, Preview, Run
 
 app = App()
 Name = Annotated[str, typer.Argument(metavar="JOB", help="Its name, as `job list` shows it.")]
@@ -80,7 +81,7 @@ def run(
     from avatarlab_cli.queries import changes, jobs
     from avatarlab_cli.rollup import rates
     from avatarlab_cli.show import demand_options, show
-    from jobs.runner import Order, execute
+    from jobs.runner import execute
 
     invocation = current(context)
     chosen = _job(name)
@@ -89,11 +90,13 @@ def run(
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
     invocation.demand_permission()
     preview = functools.partial(_preview, context) if dry_run else None
-    order = Order(prices, window, preview=preview, close_after_days=_close_after_days(context))
+    order = _order(context, prices, window, preview)
     done = execute(invocation.job_database, chosen, order)
     _log(context, chosen, done)
     if not (dry_run or invocation.is_quiet):
         show(context, lambda _: jobs.show(done.run_id))
+    if done.result.details.get("mismatches"):
+        raise typer.Exit(ExitCode.FOUND)
 
 
 @app.report()
@@ -115,6 +118,127 @@ def history(
     show(context, lambda _: jobs.history(chosen))
 
 
+@app.report()
+def verify(
+    context: typer.Context,
+    month: Annotated[
+        str | None,
+        typer.Option("--month", metavar="YYYY-MM", help="Verify this month; the running one by default."),
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="Verify the months from this day's.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day's, included.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="Only this figure; a wrong one lists all.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set open months anew, and adjust closed ones.")
+    ] = False,
+) -> None:
+    """Compute figures anew and list where what is stored differs; exit code 3 where anything does.
+
+    Of users' days and months, costs and limits included. Nothing is changed without --repair. Rows that came since the
+    last run of monthly-usage differ too, so run that first.
+
+    \b
+    Examples:
+      avatarlab job verify
+      avatarlab job verify --from 2026-01-01 --to 2026-03-31 --metric images_generated
+      avatarlab job verify --month 2026-03 --repair
+    """
+    from avatarlab_cli.queries import verification
+    from avatarlab_cli.rollup import rates
+    from avatarlab_cli.show import demand_options, show_rows
+    from jobs.runner import execute
+
+    invocation = current(context)
+    demand_options(context, verification.COLUMNS)
+    verification.demand_metric(metric)
+    window = _window(month, None, first, last) or month_window(invocation.clock().date())
+    prices = rates.load(invocation.settings.get("rates_file"))
+    found: list[dict[str, object]] = []
+
+    def look(connection: "sa.Connection", _: "Result", __: "Report") -> None:
+        found.extend(verification.differences(connection, metric))
+
+    invocation.demand_permission()
+    job, database = BY_NAME["verify"], invocation.job_database
+    execute(database, job, _order(context, prices, window, look))
+    show_rows(context, verification.COLUMNS, found)
+    if found and repair:
+        for name, days in verification.repairs(database, window):
+            execute(database, BY_NAME[name], _order(context, prices, days))
+        invocation.environment.say("repaired: what was stored is what the sources say now")
+    elif found:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+@app.report()
+def gaps(context: typer.Context) -> None:
+    """List the days and months that were never computed; exit code 3 where there are any.
+
+    \b
+    Examples:
+      avatarlab job gaps
+      avatarlab job gaps --field more
+    """
+    from avatarlab_cli.queries import job_gaps
+    from avatarlab_cli.show import show_findings
+
+    today = current(context).clock().date()
+    show_findings(context, lambda _: job_gaps.gaps(today, earliest(today)))
+
+
+@app.report()
+def backfill(
+    context: typer.Context,
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="From this day's month.")],
+    last: Annotated[
+        str, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day's month, included.")
+    ],
+    pause: Annotated[
+        float, typer.Option("--pause", metavar="SECONDS", min=0, help="Rest so long after each month.")
+    ] = 1.0,
+) -> None:
+    """Compute past months anew, one after the other, while the regular jobs go on.
+
+    Each month is whole by itself. What is interrupted goes on with the month it names; while another run has the lock
+    it is waited for.
+
+    \b
+    Examples:
+      avatarlab job backfill --from 2025-01-01 --to 2025-12-31
+      avatarlab job backfill --from 2025-01-01 --to 2025-12-31 --pause 10
+    """
+    from avatarlab_cli.rollup import rates, verifying
+    from avatarlab_cli.show import demand_options, show_rows
+    from jobs.backfill import COLUMNS, each_month
+
+    invocation = current(context)
+    demand_options(context, COLUMNS)
+    window = _window(None, None, first, last)
+    assert window is not None  # noqa: S101 (both ends were given)
+    prices = rates.load(invocation.settings.get("rates_file"))
+    invocation.demand_permission()
+    progress = invocation.progress(f"of {len(verifying.months_of(window))} months")
+    rows: list[dict[str, object]] = []
+    try:
+        for row in each_month(invocation.job_database, window, prices, pause):
+            rows.append(row)
+            if progress:
+                progress(str(row["month"]), len(rows))
+    except BaseException:
+        if rows:
+            invocation.environment.show(
+                f"done up to {rows[-1]['month']}; the same command goes on with the month after"
+            )
+        raise
+    show_rows(context, COLUMNS, rows)
+
+
 @app.report("show")
 def show_run(
     context: typer.Context,
@@ -133,8 +257,19 @@ def show_run(
     show(context, lambda connection: jobs.show(find(connection, jobs.RUN, run).id))
 
 
-def _close_after_days(context: typer.Context) -> int:
-    return int(current(context).settings.require("close_after_days"))
+def _order(
+    context: typer.Context, prices: "RateCard", window: Window | None, preview: "Preview | None" = None
+) -> "Order":
+    from jobs.runner import Order
+
+    settings = current(context).settings
+    return Order(
+        prices,
+        window,
+        preview=preview,
+        close_after_days=int(settings.require("close_after_days")),
+        verify_within_days=int(settings.require("verify_within_days")),
+    )
 
 
 def _job(name: str) -> Job:

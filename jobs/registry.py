@@ -20,6 +20,7 @@ class Job:
     done_by: tuple[str, ...] = ()
     is_daily: bool = True
     why_no_days: str = "only today can be seen"
+    takes_closed_months: bool = False
 
 
 # Two write usage_daily, and all of them storage_daily, so they share a lock.
@@ -42,6 +43,23 @@ JOBS = (
         takes_days=False,
         is_daily=False,
         why_no_days="months are closed in order",
+    ),
+    Job(
+        "check-limits",
+        "jobs.check_limits",
+        "Who is over a limit, by the limits of today.",
+        LOCK,
+        takes_days=False,
+        is_daily=False,
+        why_no_days="every open month is judged",
+    ),
+    Job(
+        "verify",
+        "jobs.verify",
+        "Compares stored figures with their sources, months by turns.",
+        LOCK,
+        is_daily=False,
+        takes_closed_months=True,
     ),
 )
 BY_NAME = {job.name: job for job in JOBS}

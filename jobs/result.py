@@ -11,13 +11,14 @@ from avatarlab_cli.timeframe import Window
 class Task:
     """One transaction's order: the day it runs on, the days to recompute (None: all that are open), and the rates.
 
-    A month may be closed so many days after its end. `step` counts the transactions of the run before this one. With `is_at_once` there is to be no other.
+    A month may be closed so many days after its end, and is verified once in so many. `step` counts the transactions of the run before this one. With `is_at_once` there is to be no other.
     """
 
     today: date
     rates: RateCard
     window: Window | None = None
     close_after_days: int = 3
+    verify_within_days: int = 30
     step: int = 0
     is_at_once: bool = False
 

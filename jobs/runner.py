@@ -50,6 +50,7 @@ class Order:
     today: date | None = None
     preview: Preview | None = None
     close_after_days: int = 3
+    verify_within_days: int = 30
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ def execute(database: Database, job: Job, order: Order) -> Run:
         raise UsageError(f"{job.name} takes no days: {job.why_no_days}", hint="leave them out")
     with database.read() as connection:
         demand_current_schema(connection)
-        windows.resolve(connection, order.window, _today(connection, order))
+        today = _today(connection, order)
+        if not job.takes_closed_months:
+            windows.resolve(connection, order.window, today)
+        elif order.window is not None:
+            windows.demand_begun(order.window, today)
     run_id = _begin(database, job, order)
     try:
         result = _transactions(database, job, order, run_id)
@@ -123,6 +128,7 @@ def _attempt(database: Database, job: Job, order: Order, run_id: UUID, before: R
                     order.rates,
                     order.window,
                     order.close_after_days,
+                    order.verify_within_days,
                     is_at_once=order.preview is not None,
                 )
             if order.preview is not None:

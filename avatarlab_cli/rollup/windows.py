@@ -17,8 +17,7 @@ def resolve(connection: sa.Connection, window: Window | None, today: date) -> Wi
     """
     if window is None:
         return Window(first_open(connection), next_month(today))
-    if window.first > today:
-        raise UsageError(f"{window.first} lies in the future", hint=f"today is {today} (UTC)")
+    demand_begun(window, today)
     first = first_open(connection)
     if window.first < first:
         closed = min(window.end, first) - timedelta(days=1)
@@ -27,6 +26,12 @@ def resolve(connection: sa.Connection, window: Window | None, today: date) -> Wi
             hint="`avatarlab usage adjustments` lists what has changed since; `avatarlab period reopen` reopens the last closed one",
         )
     return window
+
+
+def demand_begun(window: Window, today: date) -> None:
+    """Raise UsageError where the window lies in the future."""
+    if window.first > today:
+        raise UsageError(f"{window.first} lies in the future", hint=f"today is {today} (UTC)")
 
 
 def first_open(connection: sa.Connection) -> date:

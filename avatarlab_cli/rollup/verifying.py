@@ -1,0 +1,103 @@
+"""Verifying: what is stored beside what the sources say now, computed as the jobs compute it and compared, not written."""
+
+from collections.abc import Iterable
+from datetime import date
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import accounts, adjusting, fresh, limits, monthly, pruned, rates, windows
+from avatarlab_cli.rollup.availability import availability
+from avatarlab_cli.rollup.daily import COSTS, COUNTS, Scope, select_days
+from avatarlab_cli.rollup.rates import RateCard
+from avatarlab_cli.schema.live import probe
+from avatarlab_cli.timeframe import Window, month_window, next_month
+
+DIFFERENCES = "verify_differences"
+"""The temporary table of what differs: stored_in, day (of a month its first), user_id, metric, stored, actual."""
+
+
+def months_of(window: Window) -> list[date]:
+    """Return the first days of the months the window touches."""
+    months = [window.first.replace(day=1)]
+    while (following := next_month(months[-1])) < window.end:
+        months.append(following)
+    return months
+
+
+def share(connection: sa.Connection, today: date, within_days: int) -> list[date]:
+    """Return the months whose turn it is today: each month with figures has one in every so many days."""
+    first: date | None = connection.scalar(_FIRST, {"today": today})
+    if first is None:
+        return []
+    every = months_of(Window(first, next_month(today)))
+    turn = today.toordinal() % within_days
+    return [month for month in every if (month.year * 12 + month.month) % within_days == turn]
+
+
+_FIRST = sa.text(
+    "SELECT date_trunc('month', min(day)::timestamp)::date FROM avatarlab_admin.usage_daily WHERE day <= :today"
+)
+
+
+def compare(connection: sa.Connection, months: Iterable[date], today: date, card: RateCard) -> int:
+    """Create the table of DIFFERENCES for these months and return its length.
+
+    Of open months every day and month is compared. Of closed ones what changed since they were closed is recorded as
+    adjustments; these are the differences. Needs the jobs' lock and a transaction that may write.
+    """
+    pruned.demand_kept(connection)
+    fresh.temporary(connection, DIFFERENCES, _NONE)
+    first = windows.first_open(connection)
+    closed = [month for month in months if month < first]
+    if closed:
+        adjusting.adjust(connection, today, months=closed)
+        connection.execute(sa.text(_ADJUSTED))
+    for month in (month for month in months if month >= first):
+        _compare(connection, month, today, card)
+    return int(connection.scalar(sa.text(f"SELECT count(*) FROM {DIFFERENCES}")) or 0)
+
+
+_NONE = sa.text("""
+    SELECT ''::text AS stored_in, date 'epoch' AS day, CAST(NULL AS uuid) AS user_id, ''::text AS metric,
+           0::numeric AS stored, 0::numeric AS actual WHERE false
+""")
+# What this transaction recorded.
+_ADJUSTED = f"""
+    INSERT INTO {DIFFERENCES}
+    SELECT 'closed month', month, user_id, metric, before, after FROM avatarlab_admin.usage_adjustment
+    WHERE xmin::text = pg_current_xact_id()::xid::text
+"""
+
+
+def _compare(connection: sa.Connection, month: date, today: date, card: RateCard) -> None:
+    live = probe(connection)
+    available = availability(live)
+    window = month_window(month)
+    prices = rates.collect(connection, card)
+    accounts.collect(connection, live)
+    limits.collect(connection, live, today)
+    days = select_days(Scope(window), available, prices, card.version).subquery("each")
+    fresh.temporary(connection, "verify_days", sa.select(days).where(days.c.day.is_not(None)))
+    scope = monthly.Scope(window)
+    monthly.collect(connection, scope, available, today=today, rate_version=card.version, days="verify_days")
+    bound = {"first": window.first, "end": window.end}
+    by_day = ("usage_daily", "avatarlab_admin.usage_daily", "day", "verify_days", (*COUNTS, *COSTS))
+    columns = (*COUNTS, "storage_byte_days", *COSTS, "total_cost", "is_over_limit::int")
+    by_month = ("monthly_usage", "public.monthly_usage", "usage_month", "usage_month_fresh", columns)
+    for name, table, day, now, figures in (by_day, by_month):
+        values = ", ".join(f"('{f.partition(':')[0]}', s.{f}::numeric, f.{f}::numeric)" for f in figures)
+        sql = _DIFFERING.format(name=name, table=table, day=day, now=now, values=values)
+        connection.execute(sa.text(sql.replace("::", r"\:\:")), bound)
+
+
+# A row that only one side has differs in what it is not nothing of.
+_DIFFERING = f"""
+    INSERT INTO {DIFFERENCES}
+    SELECT '{{name}}', coalesce(f.{{day}}, s.{{day}}), coalesce(f.user_id, s.user_id), v.metric, v.stored, v.actual
+    FROM {{now}} f
+    FULL JOIN (SELECT * FROM {{table}} WHERE {{day}} >= :first AND {{day}} < :end) AS s
+      ON s.{{day}} = f.{{day}} AND s.user_id = f.user_id
+    CROSS JOIN LATERAL (VALUES {{values}}) AS v (metric, stored, actual)
+    WHERE v.stored IS DISTINCT FROM v.actual
+      AND (s.user_id IS NOT NULL AND f.user_id IS NOT NULL OR coalesce(v.stored, v.actual, 0) <> 0)
+"""

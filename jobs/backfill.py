@@ -1,0 +1,52 @@
+"""Backfill: past months computed anew, one at a time, beside the regular jobs."""
+
+import time
+from collections.abc import Iterator
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import BusyError
+from avatarlab_cli.report import Column, Kind
+from avatarlab_cli.rollup import verifying
+from avatarlab_cli.rollup.rates import RateCard
+from avatarlab_cli.timeframe import Window, month_window
+from jobs.registry import BY_NAME
+from jobs.runner import Order, Run, execute
+
+# How long another run is waited for, and how often it is asked.
+PATIENCE_SECONDS, ASK_SECONDS = 900.0, 1.0
+COLUMNS = (
+    Column("month", Kind.ID, "the month computed"),
+    Column("rows_written", Kind.INTEGER, "rows that differed, in all tables"),
+    Column("seconds", Kind.DECIMAL, "how long it took"),
+)
+
+
+def each_month(
+    database: Database, window: Window, prices: RateCard, pause: float
+) -> Iterator[dict[str, object]]:
+    """Compute usage, then statistics, of each month the window touches; yields a row a month, resting in between.
+
+    Raises RefusedError for a closed month and BusyError where another run does not end.
+    """
+    months = verifying.months_of(window)
+    for number, month in enumerate(months):
+        order = Order(prices, month_window(month))
+        runs = [_patiently(database, name, order) for name in ("monthly-usage", "platform-statistics")]
+        yield {
+            "month": f"{month:%Y-%m}",
+            "rows_written": sum(run.result.rows_written for run in runs),
+            "seconds": round(sum(run.seconds for run in runs), 3),
+        }
+        if number + 1 < len(months):
+            time.sleep(pause)
+
+
+def _patiently(database: Database, name: str, order: Order) -> Run:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return execute(database, BY_NAME[name], order)
+        except BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(ASK_SECONDS)

@@ -1,0 +1,45 @@
+"""The job verify: compares what is stored with the sources, months by turns, and changes no open figure.
+
+What changed under a closed month is recorded as adjustments: without change capture nobody else looks there again.
+"""
+
+import sqlalchemy as sa
+
+from avatarlab_cli.rollup import verifying
+from avatarlab_cli.rollup.availability import availability
+from avatarlab_cli.schema.live import probe
+from avatarlab_cli.schema.private import usage_adjustment
+from avatarlab_cli.timeframe import Window, next_month
+from jobs.result import Result, Task
+
+# What a dry run shows the changes of.
+TARGET, KEYS = usage_adjustment, ["id"]
+
+
+def run(connection: sa.Connection, task: Task) -> Result:
+    """Verify the window's months, or those whose turn it is; `details` says how much differs, by metric."""
+    if task.window is None:
+        months = verifying.share(connection, task.today, task.verify_within_days)
+    else:
+        months = verifying.months_of(task.window)
+    mismatches = verifying.compare(connection, months, task.today, task.rates)
+    by_metric = connection.execute(
+        sa.text(f"SELECT metric, count(*) FROM {verifying.DIFFERENCES} GROUP BY metric ORDER BY metric")
+    )
+    details: dict[str, object] = {"months": [f"{month:%Y-%m}" for month in months]}
+    if mismatches:
+        details |= {"mismatches": mismatches, "by_metric": {metric: count for metric, count in by_metric}}  # noqa: C416 (rows are no pairs to mypy)
+    first = months[0] if months else task.today
+    return Result(
+        window=Window(first, next_month(months[-1]) if months else first),
+        rows_read=0,
+        rows_written=0,
+        skipped=dict(availability(probe(connection)).skipped),
+        details=details,
+    )
+
+
+if __name__ == "__main__":
+    from jobs.runner import main
+
+    main("verify")

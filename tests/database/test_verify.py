@@ -1,0 +1,179 @@
+"""Verification finds what differs and only that, and what was never computed is found and filled."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import BusyError
+from avatarlab_cli.queries import job_gaps, verification
+from avatarlab_cli.report import Report
+from avatarlab_cli.rollup import rates, verifying
+from avatarlab_cli.timeframe import Window
+from jobs import backfill
+from jobs.registry import BY_NAME
+from jobs.result import Result
+from jobs.runner import Order, execute
+from tests.conftest import DEMO_END
+from tests.database.test_capture import sql
+
+TODAY = DEMO_END.date()
+MAY = Window(date(2025, 5, 1), date(2025, 6, 1))
+
+
+@pytest.fixture
+def database(demo_conninfo: str) -> Database:
+    """The demo with its figures computed."""
+    database = Database(demo_conninfo)
+    run(database, "monthly-usage")
+    run(database, "platform-statistics")
+    return database
+
+
+def run(database: Database, name: str, window: Window | None = None) -> Result:
+    return execute(database, BY_NAME[name], Order(rates.load(), window, today=TODAY)).result
+
+
+def differences(database: Database, window: Window, metric: str | None = None) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+
+    def look(connection: sa.Connection, _: Result, __: Report) -> None:
+        found.extend(verification.differences(connection, metric))
+
+    execute(database, BY_NAME["verify"], Order(rates.load(), window, today=TODAY, preview=look))
+    return found
+
+
+def missing(database: Database) -> list[dict[str, Any]]:
+    with database.read() as connection:
+        select = job_gaps.gaps(TODAY, TODAY - timedelta(days=365)).select
+        return [dict(row) for row in connection.execute(select).mappings()]
+
+
+def test_what_was_just_computed_is_right(database: Database) -> None:
+    """After the jobs nothing differs, in any month."""
+    assert differences(database, Window(date(2025, 3, 1), date(2025, 7, 1))) == []
+
+
+def test_every_difference_is_found(database: Database) -> None:
+    """A figure that was changed, a row that is gone and one too many are each named, with both values."""
+    sql(
+        database,
+        "UPDATE avatarlab_admin.usage_daily SET images_generated = images_generated + 7"
+        " WHERE (day, user_id) IN (SELECT day, user_id FROM avatarlab_admin.usage_daily"
+        " WHERE day >= '2025-05-01' AND day < '2025-06-01' AND images_generated > 0 ORDER BY day, user_id LIMIT 1)",
+        "UPDATE monthly_usage SET total_cost = NULL WHERE id IN"
+        " (SELECT id FROM monthly_usage WHERE usage_month = '2025-05-01' AND total_cost > 0 ORDER BY id LIMIT 1)",
+    )
+    found = differences(database, MAY)
+    assert sorted((row["stored_in"], row["metric"]) for row in found) == [
+        ("monthly_usage", "total_cost"),
+        ("usage_daily", "images_generated"),
+    ]
+    changed = next(row for row in found if row["metric"] == "images_generated")
+    assert changed["stored"] == changed["actual"] + 7  # type: ignore[operator]  # both are numbers
+    assert differences(database, MAY, "tts_characters") == []
+    assert differences(database, Window(date(2025, 4, 1), date(2025, 5, 1))) == []
+    result = run(database, "verify", MAY)
+    assert result.details["mismatches"] == 2
+    for name, days in verification.repairs(database, MAY):
+        run(database, name, days)
+    assert differences(database, MAY) == []
+
+
+def test_a_row_that_is_gone_is_found(database: Database) -> None:
+    """Of a row that is not stored each figure that is not nothing differs."""
+    sql(
+        database,
+        "DELETE FROM avatarlab_admin.usage_daily WHERE (day, user_id) IN (SELECT day, user_id"
+        " FROM avatarlab_admin.usage_daily WHERE day = '2025-05-10' AND conversations_count > 0 LIMIT 1)",
+    )
+    found = differences(database, MAY)
+    assert {row["stored_in"] for row in found} == {"usage_daily"}
+    assert "conversations_count" in {row["metric"] for row in found}
+    assert all(row["stored"] is None and row["actual"] != 0 for row in found)
+
+
+def test_what_changed_under_a_closed_month_is_recorded(database: Database) -> None:
+    """Verifying a closed month records what changed as adjustments, once, and leaves its rows as they are."""
+    execute(database, BY_NAME["close-month"], Order(rates.load(), today=TODAY))
+    sql(
+        database, "DELETE FROM tts_generations WHERE created_at >= '2025-05-01' AND created_at < '2025-06-01'"
+    )
+    before = differences(database, MAY, "tts_generations")
+    assert before
+    assert {row["stored_in"] for row in before} == {"closed month"}
+    assert run(database, "verify", MAY).details["mismatches"]
+    assert differences(database, MAY) == []
+    assert "mismatches" not in run(database, "verify", MAY).details
+
+
+def test_every_month_has_its_turn(database: Database) -> None:
+    """Within the configured days each month with figures is verified exactly once."""
+    with database.read() as connection:
+        turns = [
+            month
+            for day in range(30)
+            for month in verifying.share(connection, TODAY + timedelta(days=day), 30)
+            if month <= TODAY
+        ]
+        first = connection.scalar(sa.text("SELECT min(day) FROM avatarlab_admin.usage_daily"))
+    assert first is not None
+    assert sorted(turns) == verifying.months_of(Window(first, TODAY + timedelta(days=1)))
+
+
+def test_what_was_never_computed_is_found_and_filled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hole is one row with the command that fills it, and after that nothing is missing."""
+    assert [row for row in missing(database) if row["what"] != "storage"] == []
+    sql(
+        database,
+        "DELETE FROM platform_statistics WHERE stat_date BETWEEN '2025-05-03' AND '2025-05-09'",
+        "DELETE FROM monthly_usage WHERE usage_month = '2025-05-01'",
+    )
+    found = {row["what"]: row for row in missing(database) if row["what"] != "storage"}
+    assert found.keys() == {"statistics", "monthly usage"}
+    hole = found["statistics"]
+    assert (hole["first"], hole["last"], hole["days"]) == (date(2025, 5, 3), date(2025, 5, 9), 7)
+    assert hole["more"] == "avatarlab job backfill --from 2025-05-03 --to 2025-05-09"
+
+    tried: list[str] = []
+
+    def busy_at_first(given: Database, job: Any, order: Order) -> Any:  # noqa: ANN401 (as execute)
+        tried.append(job.name)
+        if len(tried) == 1:
+            raise BusyError("another run is in progress")
+        return execute(given, job, replace(order, today=TODAY))
+
+    monkeypatch.setattr(backfill, "execute", busy_at_first)
+    monkeypatch.setattr(backfill, "ASK_SECONDS", 0.0)
+    (row,) = backfill.each_month(database, Window(date(2025, 5, 3), date(2025, 5, 10)), rates.load(), 0)
+    assert tried == ["monthly-usage", "monthly-usage", "platform-statistics"]
+    assert (row["month"], row["rows_written"]) != ("2025-05", 0)
+    assert [row for row in missing(database) if row["what"] != "storage"] == []
+
+
+def test_limits_are_judged_without_reading_a_log(database: Database) -> None:
+    """After a tier's limit is lowered check-limits names who is over it, in every open month, and monthly-usage agrees."""
+    sql(database, """UPDATE subscription_tiers SET limits = '{"conversations_count": 0}'""")
+    result = run(database, "check-limits")
+    assert result.rows_written > 0
+    with database.read() as connection:
+        over = connection.scalar(
+            sa.text(
+                "SELECT count(*) FROM monthly_usage WHERE is_over_limit"
+                " AND exceeded_limits ? 'conversations_count' AND usage_month = '2025-06-01'"
+            )
+        )
+        active = connection.scalar(
+            sa.text(
+                "SELECT count(*) FROM monthly_usage WHERE conversations_count > 0 AND usage_month = '2025-06-01'"
+            )
+        )
+    assert over == active > 0
+    assert run(database, "check-limits").rows_written == 0
+    assert run(database, "monthly-usage").rows_written == 0
