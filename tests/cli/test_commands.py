@@ -166,6 +166,9 @@ def test_job_list() -> None:
         "monthly-usage        Usage, cost and limits by user and month.\n"
         "platform-statistics  The platform's figures by day.\n"
         "storage-snapshot     What is stored today, and on days no run saw.\n"
+        "close-month          Closes months that are over, once their figures are verified.\n"
+        "check-limits         Who is over a limit, by the limits of today.\n"
+        "verify               Compares stored figures with their sources, months by turns.\n"
     )
 
 
