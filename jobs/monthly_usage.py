@@ -41,7 +41,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
         skipped={**available.skipped, **kept.skipped},
         undated=done.undated,
         details=details | ({"changes_taken": done.entries} if done.entries else {}),
-        then=None if done.is_last else task.after(),
+        then=None if done.is_last or task.is_at_once else task.after(),
     )
 
 

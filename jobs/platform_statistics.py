@@ -41,7 +41,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     if task.window is None and usage.is_captured(connection):
         limits.collect(connection, live, task.today)
         days = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
-        if not days.is_last:
+        if not (days.is_last or task.is_at_once):
             late = usage.adjust_late(connection, days, task.today)
             written = (kept.changes + days.changes).total
             return Result(window, days.rows, written, details=late, then=task.after())

@@ -56,7 +56,7 @@ def _wrong(connection: sa.Connection, rows: list[Row]) -> Iterator[str]:
     seen = connection.scalar(sa.select(rollup_state.c.failures_seen)) or 0
     lost = (capture.failures(connection) or 0) - seen
     if lost > 0:
-        yield f"{lost} changes could not be put down (the server's log says why): the next run reads all open days"
+        yield f"{lost} changes could not be put down (the server's log says why), so each run reads all open days: avatarlab db capture install"
 
 
 def _indexes(connection: sa.Connection, live: LiveSchema, table: capture.Captured) -> Iterator[str]:

@@ -106,6 +106,8 @@ def install(connection: sa.Connection, live: LiveSchema) -> None:
         target, owner = _link(source)
         if live.has(qualified(source.via.target.table), target, owner):  # type: ignore[union-attr]  # it has one
             connection.execute(_statement(_remember(qualified(source.via.target.table), source)))  # type: ignore[union-attr]  # it has one
+    seen = {"failures": failures(connection)}
+    connection.execute(sa.text(f"UPDATE {SCHEMA}.rollup_state SET failures_seen = :failures"), seen)
     forget_state(connection)
 
 
@@ -153,7 +155,9 @@ def body(table: Captured) -> str:
     """Return the trigger function's text.
 
     It never fails the writer: statistics are worth less than what the platform's users do, and a renamed column would
-    stop every write. A failure is counted where no rollback reaches, and the next run recomputes everything.
+    stop every write. What cannot be put down row by row is put down as the whole of the source, which the next run
+    reads. Where that fails too, it is counted where no rollback reaches, and every run reads everything until the
+    triggers are installed anew: only then are the writers over that were counted.
     """
     cases = {event: "\n".join(_bodies(table, event)) for event in EVENTS}
     return f"""
@@ -169,11 +173,15 @@ BEGIN
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'avatarlab: what changed in {table.name} is not on record, so the next run recomputes all of it: %', SQLERRM;
+    RAISE WARNING 'avatarlab: what changed in {table.name} is not on record, so the next run reads all of it: %', SQLERRM;
     BEGIN
-        PERFORM nextval('{FAILURES}');
+{cases["truncate"]}
     EXCEPTION WHEN OTHERS THEN
-        RAISE WARNING 'avatarlab: this could not be counted either: %', SQLERRM;
+        BEGIN
+            PERFORM nextval('{FAILURES}');
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'avatarlab: this could not be counted either: %', SQLERRM;
+        END;
     END;
     RETURN NULL;
 END

@@ -126,8 +126,7 @@ def _behind(connection: sa.Connection, state: sa.RowMapping | None, basis: Basis
 def _remember(connection: sa.Connection, basis: Basis, *, is_whole: bool) -> None:
     values: dict[str, object] = {"summed_on": basis.today}
     if is_whole:
-        # Read in the snapshot's transaction: what fails from now on is counted beyond it.
-        values |= basis.stored() | {"failures_seen": capture.failures(connection) or 0}
+        values |= basis.stored()
     connection.execute(sa.update(rollup_state).values(values))
 
 
