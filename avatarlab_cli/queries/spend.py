@@ -59,6 +59,24 @@ def spend(  # noqa: PLR0913 (what is asked, all named)
     return select.subquery(f"spend_on_{kind}")
 
 
+def prices(platform: Platform, kind: str, card: RateCard, *conditions: Expression) -> sa.Subquery:
+    """Return the rates of the names that a kind's rows have: name, price, valid_from and valid_until, as `unstored` has them.
+
+    Many rows share a name, which is looked up once; `conditions` choose among the rows. The kind has one quantity, and one
+    column that may name its rate.
+    """
+    priced = _here(platform, _SOURCES[kind], None).priced
+    assert priced is not None  # noqa: S101 (_SOURCES holds no others)
+    (name,), (unit,) = priced.candidates, priced.quantities
+    names = (
+        sa.select(sa.type_coerce(name, sa.Text).label("name")).where(*conditions).distinct().subquery("names")
+    )
+    rate = rates.unstored(card).subquery(f"rates_of_{kind}")
+    is_of = sa.and_(rate.c.kind == kind, rate.c.key == rates.rate_key(names.c.name), rate.c.unit == unit)
+    select = sa.select(names.c.name, rate.c.price, rate.c.valid_from, rate.c.valid_until)
+    return select.select_from(names.join(rate, is_of)).subquery(f"prices_of_{kind}")
+
+
 def _here(platform: Platform, source: Source, span: Span | None) -> Source:
     """Return the source with the columns this database has, its rows only those of the time."""
     moved: dict[str, Any] = {"time": _moved(platform, source.time)}

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.dimensions import AVATAR, USER, plain
+from avatarlab_cli.queries.dimensions import AVATAR, USER, period, plain
 from avatarlab_cli.queries.platform import Expression, Platform, share, within
-from avatarlab_cli.queries.spend import note, spend
+from avatarlab_cli.queries.spend import note, prices
 from avatarlab_cli.queries.statuses import demand_status
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.rates import RateCard
@@ -91,7 +91,15 @@ def _sessions(platform: Platform, wanted: Wanted) -> sa.Select[Any]:
 def _jobs(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Select[Any]:
     job = platform[avatar_fine_tune_jobs]
     own = job.c
-    priced = spend(platform, "fine_tuning", card, names=("id",), by={"id": own.id})
+    tokens = sa.cast(own.trained_tokens, sa.BigInteger)
+    priced = prices(platform, "fine_tuning", card, *wanted.conditions(own))
+    day = period(own.finished_at, "day")
+    is_in_force = sa.and_(priced.c.valid_from <= day, priced.c.valid_until > day)
+    # What has not ended has no day, and so no price; it is not lacking one.
+    cost = sa.case((tokens > 0, tokens * priced.c.price), (tokens == 0, 0))
+    is_unpriced = sa.and_(tokens > 0, day.is_not(None), priced.c.price.is_(None))
+    unpriced = sa.case((is_unpriced, tokens), (tokens.is_not(None), 0))
+    reads = (own.finished_at, own.base_model)
     return (
         sa.select(
             own.id,
@@ -102,14 +110,14 @@ def _jobs(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Select[Any]:
             own.status,
             own.base_model,
             _took(own.started_at, own.finished_at),
-            sa.cast(own.trained_tokens, sa.BigInteger),
-            priced.c.cost,
-            priced.c.unpriced,
+            tokens,
+            platform.known(cost, *reads),
+            platform.known(unpriced, *reads),
             own.created_at,
             _is(platform, own.status, SUCCEEDED[FINE_TUNE]),
             _is(platform, own.status, FAILED),
         )
-        .select_from(job.outerjoin(priced, priced.c.id == own.id))
+        .select_from(job.outerjoin(priced, sa.and_(priced.c.name == own.base_model, is_in_force)))
         .where(*wanted.conditions(own))
     )
 
