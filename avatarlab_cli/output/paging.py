@@ -62,7 +62,10 @@ def _sums_up(select: sa.Select[Any]) -> bool:
     # There is no other way to ask a Select for these.
     clauses = select._group_by_clauses, select._having_criteria, select._distinct, select._limit_clause  # noqa: SLF001
     is_cut = any(clause is not None and clause is not False and clause != () for clause in clauses)
-    return is_cut or any(isinstance(part, elements.Over) for part in visitors.iterate(select))
+    # A subquery of one value finds its rows by those around it, which would be others.
+    return is_cut or any(
+        isinstance(part, elements.Over | sa.ScalarSelect) for part in visitors.iterate(select)
+    )
 
 
 def _reads_only(condition: Expression, base: sa.Table) -> bool:

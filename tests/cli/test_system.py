@@ -70,7 +70,8 @@ def test_a_failure_made_up_for_and_a_run_that_hangs(copy: psycopg.Connection[Any
     )
     found = _health(_conninfo(copy))
     for check in ("runs failed in 7 days", "runs under way for 2 hours", "days to recompute"):
-        assert (found[check]["state"], found[check]["value"]) == ("warn", "1")
+        assert found[check]["state"] == "warn"
+        assert found[check]["value"].split(",")[0] == "1"
 
 
 def test_closed_months_are_not_open(copy: psycopg.Connection[Any]) -> None:
