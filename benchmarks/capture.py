@@ -22,10 +22,11 @@ STATEMENTS = 400
 # Most of the last month, some of any day.
 _CHANGED = """
     INSERT INTO tts_generations (user_id, text, created_at)
-    SELECT u.id, 'changed', timestamptz %(today)s - (CASE WHEN n %% 10 = 0 THEN n %% 360 ELSE n %% 30 END) * interval '1 day'
+    SELECT u.id, 'changed', CAST(%(today)s AS timestamptz)
+           - (CASE WHEN n %% 10 = 0 THEN n %% 360 ELSE n %% 30 END) * interval '1 day'
     FROM generate_series(1, %(keys)s) AS n
-    JOIN LATERAL (SELECT id FROM auth.users ORDER BY id OFFSET n %% 1990 LIMIT 1) AS u ON true"""
-_INSERT = "INSERT INTO rag_search_logs (user_id, query_text, created_at) SELECT %s, 'what', now() FROM generate_series(1, %s)"
+    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM auth.users) AS u ON u.number = n %% 1990 + 1"""
+_INSERT = "INSERT INTO tts_generations (user_id, text, created_at) SELECT %s, 'what', now() FROM generate_series(1, %s)"
 
 
 def main() -> None:
@@ -96,12 +97,12 @@ def print_writer_cost(conninfo: str, rounds: int) -> None:
         names = {True: f"{size} rows, captured", False: f"{size} rows, free"}
         times = measure.take_turns({names[True]: lambda: insert(conninfo, size)}, rounds)  # noqa: B023 (called at once)
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute("ALTER TABLE rag_search_logs DISABLE TRIGGER USER")
+            connection.execute("ALTER TABLE tts_generations DISABLE TRIGGER USER")
         times |= measure.take_turns({names[False]: lambda: insert(conninfo, size)}, rounds)  # noqa: B023 (called at once)
         with psycopg.connect(conninfo, autocommit=True) as connection:
             for event in capture.EVENTS:
                 connection.execute(
-                    f"ALTER TABLE rag_search_logs ENABLE ALWAYS TRIGGER avatarlab_capture_{event}".encode()
+                    f"ALTER TABLE tts_generations ENABLE ALWAYS TRIGGER avatarlab_capture_{event}".encode()
                 )
         measure.show(times, names[False])
 
