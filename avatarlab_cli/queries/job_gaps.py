@@ -5,8 +5,9 @@ from datetime import date
 import sqlalchemy as sa
 
 from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 
-_NOBODY = "'00000000-0000-0000-0000-000000000000'"
+_NOBODY = f"'{UNATTRIBUTED}'"
 # What holds a row for each day a run has seen, and what brings it.
 _DAYS = (
     ("statistics", "public.platform_statistics t WHERE t.stat_date = d.day", "job backfill"),

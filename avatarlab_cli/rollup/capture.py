@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup.metrics import SOURCES, STORAGE, Source, columns_of
+from avatarlab_cli.rollup.metrics import SOURCES, STORAGE, Source
 from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
@@ -78,10 +78,7 @@ def _columns(table: Captured) -> set[str]:
 
 
 def _read(source: Source) -> list[sa.Column[Any]]:
-    """Return the columns of its own table that a source's figures hang on, prices included, each once."""
-    measured = (column for measure in source.measures.values() for column in columns_of(measure))
-    found = (*source.base_columns(), *measured, *source.price_columns())
-    return list(dict.fromkeys(column for column in found if column.table is source.table))
+    return source.own_columns(source.measures, is_priced=True)
 
 
 def _link(source: Source) -> tuple[str, str]:

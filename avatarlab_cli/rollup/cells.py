@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.rollup.dirty import Cells
-from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Priced, Source, columns_of
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Priced, Source
 from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.base import TEXTS
 
@@ -27,21 +27,13 @@ def touched(cells: Cells) -> sa.Subquery:
 
 def rows(source: Source, metrics: Sequence[str], pricing: Priced | None, cells: Cells) -> sa.Subquery:
     """Return the source's rows that make up its cells, each once, with the columns its metrics and prices read."""
-    read = list(dict.fromkeys(_columns(source, metrics, pricing)))
+    read = source.own_columns(metrics, is_priced=pricing is not None)
     parts = []
     if source.table.name in cells.of_users:
         parts += list(_of_users(source, read, cells))
     if source.table.name in cells.of_nobody:
         parts.append(_of_nobody(source, read, cells))
     return sa.union_all(*parts).subquery(f"touched_{metrics[0]}")
-
-
-def _columns(source: Source, metrics: Sequence[str], pricing: Priced | None) -> Iterator[sa.Column[Any]]:
-    measured = (column for metric in metrics for column in columns_of(source.measures[metric]))
-    priced = source.price_columns() if pricing is not None else ()
-    for column in (*source.base_columns(), *measured, *priced):
-        if column.table is source.table:
-            yield column
 
 
 def _of_users(source: Source, read: Sequence[sa.Column[Any]], cells: Cells) -> Iterator[sa.Select[Any]]:

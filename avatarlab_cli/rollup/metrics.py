@@ -4,7 +4,7 @@ The rollup, and whatever explains or verifies it, reads the definitions here.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,13 @@ class Source:
             yield from (self.via.key, self.via.target, self.via.owner)
         if self.where is not None:
             yield from columns_of(self.where)
+
+    def own_columns(self, metrics: Iterable[str], *, is_priced: bool) -> list[sa.Column[Any]]:
+        """Return the columns of its own table that these metrics, and where wanted their prices, hang on, each once."""
+        measured = (column for metric in metrics for column in columns_of(self.measures[metric]))
+        priced = self.price_columns() if is_priced else ()
+        found = (*self.base_columns(), *measured, *priced)
+        return list(dict.fromkeys(column for column in found if column.table is self.table))
 
     def price_columns(self) -> Iterator[sa.Column[Any]]:
         """Yield the columns without which the quantities cannot be priced."""

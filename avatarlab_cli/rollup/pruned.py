@@ -20,7 +20,6 @@ from avatarlab_cli.rollup.metrics import (
     UNATTRIBUTED,
     Expression,
     Source,
-    columns_of,
 )
 from avatarlab_cli.rollup.pricing import Extract, owned_rows
 from avatarlab_cli.schema import supabase
@@ -94,7 +93,8 @@ def delete_some(
     is_next = sa.true() if after is None else table.c.id > after
     chosen = sa.select(table.c.id).where(is_due, is_next).order_by(table.c.id).limit(most).cte("batch")
     source = source_of(table)
-    read = {column.name: column for column in (*_columns(source), time_of(table))}
+    own = [] if source is None else source.own_columns(source.measures, is_priced=False)
+    read = {column.name: column for column in (*own, time_of(table))}
     gone = (
         sa.delete(table)
         .where(table.c.id.in_(sa.select(chosen.c.id)), is_due)
@@ -114,13 +114,6 @@ def delete_some(
 
 def _day(moment: Expression) -> Expression:
     return sa.cast(sa.cast(sa.func.timezone("UTC", moment), sa.Date), sa.Text)
-
-
-def _columns(source: Source | None) -> Iterable[sa.Column[Any]]:
-    """Yield the columns of its own table that a source is counted from."""
-    if source is not None:
-        measured = (column for measure in source.measures.values() for column in columns_of(measure))
-        yield from (column for column in (*source.base_columns(), *measured) if column.table is source.table)
 
 
 def _keeping(source: Source, gone: sa.CTE, before: date) -> sa.CTE:
