@@ -202,6 +202,7 @@ def backfill(
     pause: Annotated[
         float, typer.Option("--pause", metavar="SECONDS", min=0, help="Rest so long after each month.")
     ] = 1.0,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Compute past months anew, one after the other, while the regular jobs go on.
 
@@ -212,6 +213,7 @@ def backfill(
     Examples:
       avatarlab job backfill --from 2025-01-01 --to 2025-12-31
       avatarlab job backfill --from 2025-01-01 --to 2025-12-31 --pause 10
+      avatarlab job backfill --from 2025-01-01 --to 2025-12-31 --dry-run
     """
     from avatarlab_cli.rollup import rates, verifying
     from avatarlab_cli.show import demand_options, show_rows
@@ -224,19 +226,22 @@ def backfill(
     prices = rates.load(invocation.settings.get("rates_file"))
     invocation.demand_permission()
     progress = invocation.progress(f"of {len(verifying.months_of(window))} months")
+    preview = _shows_nothing if dry_run else None
     rows: list[dict[str, object]] = []
     try:
-        for row in each_month(invocation.job_database, window, prices, pause):
+        for row in each_month(invocation.job_database, window, prices, pause, preview):
             rows.append(row)
             if progress:
                 progress(str(row["month"]), len(rows))
     except BaseException:
-        if rows:
+        if rows and not dry_run:
             invocation.environment.show(
                 f"done up to {rows[-1]['month']}; the same command goes on with the month after"
             )
         raise
     show_rows(context, COLUMNS, rows)
+    if dry_run:
+        invocation.environment.say(f"dry run of {window}: nothing was changed")
 
 
 @app.report("show")
@@ -255,6 +260,10 @@ def show_run(
     from avatarlab_cli.show import show
 
     show(context, lambda connection: jobs.show(find(connection, jobs.RUN, run).id))
+
+
+def _shows_nothing(connection: "sa.Connection", result: "Result", changes: "Report") -> None:
+    """Look at nothing of what a run would change: its count is enough."""
 
 
 def _order(

@@ -10,7 +10,7 @@ from avatarlab_cli.rollup import verifying
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.timeframe import Window, month_window
 from jobs.registry import BY_NAME
-from jobs.runner import Order, Run, execute
+from jobs.runner import Order, Preview, Run, execute
 
 # How long another run is waited for, and how often it is asked.
 PATIENCE_SECONDS, ASK_SECONDS = 900.0, 1.0
@@ -22,15 +22,15 @@ COLUMNS = (
 
 
 def each_month(
-    database: Database, window: Window, prices: RateCard, pause: float
+    database: Database, window: Window, prices: RateCard, pause: float, preview: Preview | None = None
 ) -> Iterator[dict[str, object]]:
     """Compute usage, then statistics, of each month the window touches; yields a row a month, resting in between.
 
-    Raises RefusedError for a closed month and BusyError where another run does not end.
+    With a `preview` nothing is kept, and so statistics are those of the usage that is stored now. Raises RefusedError for a closed month and BusyError where another run does not end.
     """
     months = verifying.months_of(window)
     for number, month in enumerate(months):
-        order = Order(prices, month_window(month))
+        order = Order(prices, month_window(month), preview=preview)
         runs = [_patiently(database, name, order) for name in ("monthly-usage", "platform-statistics")]
         yield {
             "month": f"{month:%Y-%m}",

@@ -209,7 +209,7 @@ RULES = {
     "job list": _free(),
     "job run": _report(CHIEF, "monthly-usage", DRY),
     "job verify": _report(CHIEF, "--month", "2025-06"),
-    "job backfill": _report(CHIEF, "--from", "2025-06-01", "--to", "2025-06-15"),
+    "job backfill": _report(CHIEF, "--from", "2025-06-01", "--to", "2025-06-15", DRY),
     "job gaps": _report(COUNTERS),
     "job history": _report(COUNTERS),
     "job show": _report(COUNTERS, str(user_id("no run")), code=ExitCode.NOT_FOUND),
