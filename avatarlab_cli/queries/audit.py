@@ -140,7 +140,7 @@ def listed(which: EntryFilter, live: LiveSchema) -> Report:
         select,
         _OWN,
         sort="-seq",
-        never_null=frozenset(never_null(select, live)),
+        never_null=never_null(select, live),
         empty="No act is recorded, or none that fits.",
     )
 

@@ -9,14 +9,25 @@ from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
 
 
-def never_null(select: sa.Select[Any], live: LiveSchema) -> Iterator[str]:
-    """Yield the names of columns that are a NOT NULL column of a table, whatever was joined; others may be known too."""
-    certain = {relation for source in select.get_final_froms() for relation in _kept(source)}
-    for name, column in zip(select.selected_columns.keys(), select.selected_columns, strict=True):
-        own = column.element if isinstance(column, sa.Label) else column
-        relation = getattr(own, "table", None)
-        if relation in certain and _is_required(own, relation, live):
-            yield name
+def never_null(select: sa.Select[Any], live: LiveSchema) -> frozenset[str]:
+    """Return the names of columns that are a NOT NULL column of a table, whatever was joined; others may be known too."""
+    return _never_null(select, live, {})
+
+
+def _never_null(
+    select: sa.Select[Any], live: LiveSchema, known: dict[sa.Select[Any], frozenset[str]]
+) -> frozenset[str]:
+    # To learn what a statement reads SQLAlchemy writes all of it: once for each is enough.
+    if select not in known:
+        certain = {relation for source in select.get_final_froms() for relation in _kept(source)}
+        names = set()
+        for name, column in zip(select.selected_columns.keys(), select.selected_columns, strict=True):
+            own = column.element if isinstance(column, sa.Label) else column
+            relation = getattr(own, "table", None)
+            if relation in certain and _is_required(own, relation, live, known):
+                names.add(name)
+        known[select] = frozenset(names)
+    return known[select]
 
 
 def _kept(source: sa.FromClause) -> Iterator[sa.FromClause]:
@@ -29,9 +40,14 @@ def _kept(source: sa.FromClause) -> Iterator[sa.FromClause]:
             yield from _kept(source.right)
 
 
-def _is_required(column: Any, relation: Any, live: LiveSchema) -> bool:  # noqa: ANN401 (a column of any relation)
+def _is_required(
+    column: Any,  # noqa: ANN401 (a column of any relation)
+    relation: Any,  # noqa: ANN401
+    live: LiveSchema,
+    known: dict[sa.Select[Any], frozenset[str]],
+) -> bool:
     element = relation.element if isinstance(relation, (sa.Alias, sa.Subquery)) else relation
     if isinstance(element, sa.Table):
         found = live.relation(qualified(element))
         return found is not None and column.name in found.required
-    return isinstance(element, sa.Select) and column.key in set(never_null(element, live))
+    return isinstance(element, sa.Select) and column.key in _never_null(element, live, known)

@@ -144,7 +144,7 @@ class Platform:
             more["empty"] = "Nothing was found in what could be looked at."
         notes = (*missed, *more.pop("notes", ()))
         known = select if of_lines else self._without_unknown(select, columns)
-        certain = frozenset(never_null(known, self.live))
+        certain = never_null(known, self.live)
         return Report(known, columns, notes=notes, never_null=certain, **more)
 
     def _without_unknown(
