@@ -11,7 +11,7 @@ SEED ?= 1
 STATE ?= panel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-16 test-services lint types imports docs docs-check bench build wheel-check check clean
+.PHONY: help install demo test test-16 test-more test-services lint types imports docs docs-check bench build wheel-check check clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ test: install  ## Run all tests on PostgreSQL 18
 
 test-16: install  ## Run the database tests on PostgreSQL 16 too
 	AVATARLAB_TEST_POSTGRES=16 $(BIN)/pytest -n 2 -m 'not services' tests/database
+
+test-more: install  ## Run the database tests on twenty times as many invented inputs (hours)
+	AVATARLAB_TEST_EXAMPLES=20 $(BIN)/pytest -n 2 -m 'not services' tests/database
 
 test-services: install  ## Run the tests that need Debian's packages postgresql-15 and pgbouncer
 	$(BIN)/pytest -m services tests/services

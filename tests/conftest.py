@@ -28,6 +28,8 @@ TEST_SETTINGS = {
     "max_wal_senders": "0",
     "max_connections": "60",
 }
+# Linux has a file system in memory; containers often have little of it.
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30  # noqa: S108 (each directory in it is made by mkdtemp)
 Copy = Callable[[str], sa.Engine]
 # The last moment of the demo platform.
 DEMO_END = datetime(2025, 6, 15, 12, tzinfo=UTC)
@@ -39,7 +41,7 @@ def server_conninfo() -> Iterator[str]:
     if external := os.environ.get("AVATARLAB_TEST_SERVER"):
         yield external
         return
-    directory = Path(tempfile.mkdtemp(prefix="avatarlab-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix="avatarlab-tests-", dir=in_memory()))
     server = EmbeddedServer(directory / "postgres", version=VERSION, settings=TEST_SETTINGS)
     server.start()
     try:
@@ -47,6 +49,12 @@ def server_conninfo() -> Iterator[str]:
     finally:
         server.stop()
         shutil.rmtree(directory)
+
+
+def in_memory() -> str | None:
+    """Return a directory kept in memory, where copying a database takes a third of the time; None without one."""
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+    return str(MEMORY) if has_room and os.access(MEMORY, os.W_OK) else None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.acting import (
@@ -23,6 +23,7 @@ from tests.cli.acting import (
 )
 from tests.cli.invoking import Outcome
 from tests.database.contents import contents
+from tests.examples import examples
 
 ANN, BEN = "ann@example.com", "ben@example.com"
 WHY = ("--reason", "spam", "--yes")
@@ -372,7 +373,7 @@ DEEDS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(5)
 @given(deeds=DEEDS)
 def test_an_unban_reverses_the_bans_and_nothing_else(platform: str, deeds: list[str]) -> None:
     """Whatever happened in between, at the end each value is what others last made it, as if no ban had been."""

@@ -21,10 +21,10 @@ from avatarlab_cli.actions.user import Activate, Ban, Suspend
 from avatarlab_cli.errors import ExitCode
 from tests.cli.acting import ROOT, act, carry_out, chain_breaks, entries, rows, user_id
 from tests.cli.invoking import process
+from tests.examples import TIMES
 
 ANN, BEN = "ann@example.com", "ben@example.com"
-ROUNDS = 25
-DEEDS = 25
+ROUNDS = DEEDS = 10 * TIMES
 # Another may be faster: refuse it, hold it, or take the new key away.
 POSSIBLE = {ExitCode.OK, ExitCode.FAILED, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.BUSY}
 Counts = Counter[tuple[str, str]]

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -20,6 +20,7 @@ from avatarlab_cli.schema.live import probe
 from jobs.registry import BY_NAME
 from jobs.runner import Order, Run, execute
 from tests.database import chaos
+from tests.examples import examples
 
 PATIENT = {"lock_timeout": "20s", "statement_timeout": "120s"}
 STORED = ("avatarlab_admin.usage_daily", "public.monthly_usage")
@@ -234,9 +235,7 @@ def test_each_kind_of_change_is_counted(database: Database, what: str) -> None:
     assert_exact(database)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # each example goes on where the last one ended
+@examples(6)
 @given(data=st.data())
 def test_any_mix_of_changes_is_counted(database: Database, data: st.DataObject) -> None:
     """Any statements in any order, run after run, one job or the other, leave what a count of everything leaves."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -19,13 +19,10 @@ from jobs import close_month, monthly_usage
 from tests.database.comparing import TODAY, rolled_back, shipped, stored, task
 from tests.database.costing import compute, shown
 from tests.database.test_monthly_usage import SOURCE_TABLES, add_avatar, add_user, expected_months
+from tests.examples import examples
 from tests.reference.generate import Dataset, datasets, insert
 
-EXAMPLES = settings(
-    max_examples=3,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+EXAMPLES = examples(2)
 MOVABLE = (
     "conversation_feedback",
     "generated_images",

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -19,13 +19,12 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.timeframe import Window
 from tests.database.comparing import drop_temporary_tables, rolled_back
 from tests.database.costing import Rows, shown
+from tests.examples import examples
 from tests.reference import costs
 from tests.reference.costs import METHODS, MILLIONTH, Series
 from tests.reference.source import UNATTRIBUTED, days_between, last_day, month_of
 
-EXAMPLES = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(6)
 USER = UUID(int=0x1A << 120)
 LONGEST = 130
 todays = st.sampled_from([date(2025, 3, 1), date(2025, 3, 15), date(2025, 3, 31), date(2025, 5, 30)])

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -20,13 +20,12 @@ from jobs import monthly_usage
 from jobs.result import Task
 from tests.database.comparing import RATES, TODAY, rolled_back
 from tests.database.costing import arrange, books, shown
+from tests.examples import examples
 from tests.reference import costs as reference
 from tests.reference.generate import Dataset, datasets
 from tests.reference.rates import rates_from_yaml
 
-EXAMPLES = settings(
-    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(2)
 MONTH = date(2025, 3, 1)
 OTHER = """currency: USD
 rates:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -23,6 +23,7 @@ from jobs import monthly_usage
 from jobs.result import Task
 from tests.database.comparing import TODAY, record_month, record_snapshot, rolled_back, storage_known
 from tests.database.costing import Rows, arrange, books, compute, record_sizes, shown
+from tests.examples import examples
 from tests.reference import costs, usage
 from tests.reference.costs import MILLIONTH, Books, Part
 from tests.reference.generate import Dataset, dataset, datasets
@@ -30,9 +31,7 @@ from tests.reference.rates import UNIT_SIZE
 from tests.reference.rows import MAKERS
 from tests.reference.source import UNATTRIBUTED, days_between, month_of
 
-EXAMPLES = settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(3)
 SINCE = date(2024, 12, 1)
 MONTHS = (date(2024, 12, 1), date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1))
 EVERY_MONTH = Window(SINCE, date(2025, 4, 1))

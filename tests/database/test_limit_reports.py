@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import UsageError
@@ -17,14 +17,13 @@ from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.rollup.limits import LIMITABLE
 from jobs import monthly_usage
 from tests.database.comparing import rolled_back, stored, task
+from tests.examples import examples
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.limits import MAX_AVATARS, limits_on
 from tests.reference.source import month_of, read_source
 from tests.reference.subscriptions import gone_accounts
 
-EXAMPLES = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(6)
 NEAR_PERCENT = 60
 
 

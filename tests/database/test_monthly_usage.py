@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -26,13 +26,12 @@ from tests.database.comparing import (
     stored,
     task,
 )
+from tests.examples import examples
 from tests.reference import usage
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.source import read_source
 
-EXAMPLES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(8)
 SOURCE_TABLES = sorted({source.table.name for source in SOURCES})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -19,6 +19,7 @@ from avatarlab_cli.errors import UsageError
 from avatarlab_cli.output.options import Format, OutputOptions
 from avatarlab_cli.output.write import write, write_rows
 from avatarlab_cli.report import Column, Kind, Report
+from tests.examples import examples
 from tests.streams import Streams
 
 TABLE = sa.table(
@@ -116,7 +117,7 @@ def test_csv(connection: sa.Connection) -> None:
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20)
 @given(
     names=st.lists(st.none() | text, min_size=1, max_size=8), null=st.sampled_from(["", "NA", r"\N", "%s'"])
 )

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -24,14 +24,13 @@ from tests.database.comparing import (
     stored,
     task,
 )
+from tests.examples import examples
 from tests.reference import statistics
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.source import read_source
 from tests.reference.subscriptions import Price
 
-EXAMPLES = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(6)
 LATEST_DAYS = 12
 
 

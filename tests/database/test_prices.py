@@ -4,7 +4,7 @@ from datetime import date
 from uuid import UUID
 
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from avatarlab_cli import rate_file
 from avatarlab_cli.database import Database
@@ -21,6 +21,7 @@ from tests.database.comparing import (
     stored,
 )
 from tests.database.test_monthly_usage import stored_days
+from tests.examples import examples
 from tests.reference import usage
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.rates import rates_from_yaml
@@ -41,9 +42,7 @@ rates:
   - {kind: storage, key: storage, unit: GB-month, price: "0.021", from: 2025-03-05, until: 2025-03-10}
   - {kind: storage, key: storage, unit: GB-month, price: "0.019", from: 2025-03-10}
 """
-EXAMPLES = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(10)
 
 
 @EXAMPLES

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -20,11 +20,10 @@ from avatarlab_cli.schema.private import pruned, pruned_daily
 from jobs import monthly_usage, platform_statistics
 from tests.database.comparing import TODAY, differences, drop_temporary_tables, rolled_back, stored, task
 from tests.database.test_monthly_usage import add_avatar, add_user, expected_days, stored_days
+from tests.examples import examples
 from tests.reference.generate import Dataset, datasets, insert
 
-EXAMPLES = settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(4)
 FEEDBACK = "avatar_id, user_id, user_message, avatar_response, feedback, created_at"
 BOTH = (monthly_usage, platform_statistics)
 OLD = datetime(2024, 11, 30, 12, tzinfo=UTC)

@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
 from avatarlab_cli.rate_file import parse
 from avatarlab_cli.rollup import rates
 from tests.database.comparing import drop_temporary_tables, rolled_back
+from tests.examples import examples
 from tests.reference.rates import UNIT_SIZE, price_in_force, rates_from_yaml
 
 SUBJECTS = (
@@ -69,7 +70,7 @@ def rows_of(connection: sa.Connection, select: sa.Select[Any]) -> Sequence[Any]:
     return connection.execute(sa.select(*columns, ends)).all()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12)
 @given(text=cards())
 def test_price_of_any_day(migrated: Database, text: str) -> None:
     """What is in force by the file, by the stored card and by the temporary table is what the reference says."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -24,11 +24,10 @@ from tests.database.comparing import (
     task,
 )
 from tests.database.test_observed_days import add_object, add_subscriber
+from tests.examples import examples
 from tests.reference.history import interpolated
 
-EXAMPLES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(15)
 NOBODY = UUID(int=0)
 MARKER = (NOBODY, "other", "")
 KEYS = [

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -27,14 +27,13 @@ from avatarlab_cli.rollup import database_size
 from avatarlab_cli.rollup.ledger import KINDS
 from avatarlab_cli.schema.live import probe
 from tests.database.comparing import TODAY, record_snapshot, rolled_back
+from tests.examples import examples
 from tests.reference import storage_reports as recount
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.source import UNATTRIBUTED, read_source
 from tests.reference.storage import stored_objects
 
-EXAMPLES = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(8)
 NOW = datetime.combine(TODAY, datetime.min.time(), UTC) + timedelta(hours=18)
 FIGURES = ("objects", "bytes", "unsized_objects", "orphan_objects", "orphan_bytes")
 SNAPSHOT = TODAY - timedelta(days=30)

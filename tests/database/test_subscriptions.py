@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.actions.act import Act, Item, Outcome
@@ -17,12 +17,11 @@ from avatarlab_cli.actions.subscription_repair import Repair
 from avatarlab_cli.database import Database
 from avatarlab_cli.queries import subscriptions
 from tests.database.comparing import drop_temporary_tables, rolled_back
+from tests.examples import examples
 from tests.reference.source import Row, read_source
 from tests.reference.subscriptions import current_subscriptions, is_live, is_started
 
-EXAMPLES = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(10)
 TIERS = ("free", "starter", "pro", "enterprise")
 MOMENTS = st.sampled_from([None, -40, -1, 0, 1, 40])
 HELD = st.fixed_dictionaries(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
@@ -23,6 +23,7 @@ from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.conftest import DEMO_END
 from tests.database.comparing import TODAY, drop_temporary_tables, rolled_back, task
+from tests.examples import examples
 from tests.reference.generate import Dataset, datasets, insert
 from tests.reference.limits import MAX_AVATARS, Limits, limits_on
 from tests.reference.source import Source, Table, end_of, read_source
@@ -36,9 +37,7 @@ from tests.reference.subscriptions import (
     paused_users,
 )
 
-EXAMPLES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = examples(12)
 MONTHS = (date(2025, 3, 1), date(2025, 2, 1), date(2025, 1, 1))
 Figures = dict[str, dict[str, Any]]
 # A file's tiers: some of those there are, and one there is not.

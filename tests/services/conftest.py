@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEST_SETTINGS
+from tests.conftest import TEST_SETTINGS, in_memory
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 PGBOUNCER = Path("/usr/sbin/pgbouncer")
@@ -77,7 +77,7 @@ def demand(program: Path, package: str) -> None:
 @contextmanager
 def directory() -> Iterator[Path]:
     """Create a directory of the services' user, with a path short enough for a socket, and remove it."""
-    path = Path(tempfile.mkdtemp(prefix="avatarlab-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="avatarlab-", dir=in_memory() or "/tmp"))  # noqa: S108 (mkdtemp makes it)
     if (user := service_user()) is not None:
         shutil.chown(path, user)
     try:
