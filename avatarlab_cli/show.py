@@ -6,7 +6,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import typer
-from sqlalchemy.sql import visitors
 
 from avatarlab_cli.cli import current
 from avatarlab_cli.errors import ExitCode
@@ -14,6 +13,7 @@ from avatarlab_cli.output.selection import selected, sort_keys
 from avatarlab_cli.output.sink import demand_writable, is_terminal
 from avatarlab_cli.output.write import TERMINAL_LIMIT, write, write_rows
 from avatarlab_cli.queries import pruned_notes
+from avatarlab_cli.queries.parts import tables_of
 from avatarlab_cli.report import Column, Report
 from avatarlab_cli.schema.live import demand_all_rows
 
@@ -60,10 +60,7 @@ def _show(context: typer.Context, build: Build, *, is_check: bool) -> bool:
     with invocation.reading() as connection:
         report = build(connection)
         # A report must not look complete and be not.
-        demand_all_rows(
-            connection,
-            {part.fullname for part in visitors.iterate(report.select) if isinstance(part, sa.Table)},
-        )
+        demand_all_rows(connection, {table.fullname for table in tables_of(report.select)})
         report = replace(report, notes=(*report.notes, *pruned_notes.notes(connection, report.select)))
         has_rows = write(report, connection, options, invocation.environment) > 0
         if report.findings is not None:

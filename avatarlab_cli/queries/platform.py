@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
 
 from avatarlab_cli.queries.never_null import never_null
+from avatarlab_cli.queries.parts import parts_of
 from avatarlab_cli.queries.tracing import Trace, relation_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.availability import demand_access
@@ -170,7 +170,7 @@ class Platform:
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""
         if self._lacking:
-            self._missed.update(dict.fromkeys(self._named(visitors.iterate(select))))
+            self._missed.update(dict.fromkeys(self._named(parts_of(select))))
         return tuple(f"{name} is missing here: what it would tell is not known" for name in self._missed)
 
 

@@ -6,15 +6,15 @@ from operator import and_, ge, gt
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
 
+from avatarlab_cli.queries.parts import parts_of, tables_of
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
 from avatarlab_cli.schema.private import pruned_daily
 
 
 def notes(connection: sa.Connection, select: sa.Select[Any]) -> tuple[str, ...]:
     """Return a sentence for each log a report reads that was pruned in the time it asks for."""
-    read = {part for part in visitors.iterate(select) if isinstance(part, sa.Table)}
+    read = tables_of(select)
     logs = {table.name: table for table in PRUNABLE if table in read}
     # What pruned rows counted for is told where it is kept.
     if pruned_daily in read or not (logs and connection.scalar(_HAS_PRUNED)):
@@ -50,7 +50,7 @@ def _begins_after(select: sa.Select[Any], table: sa.Table, before: date) -> bool
     midnight = datetime.combine(before, time(), UTC)
     reading = [
         part
-        for part in visitors.iterate(select)
+        for part in parts_of(select)
         if isinstance(part, sa.Select)
         and any(found is table for source in part.get_final_froms() for found in _tables(source))
     ]
