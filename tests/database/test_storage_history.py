@@ -270,7 +270,7 @@ def test_the_database_is_measured_by_a_days_first_run(migrated: Database) -> Non
     with rolled_back(migrated) as connection:
         storage_snapshot.run(connection, task())
         first = sizes(connection)
-        connection.execute(sa.text("create table avatarlab_admin.more as select generate_series(1, 100000)"))
+        connection.execute(sa.text("create table avatarlab_admin.more as select generate_series(1, 400000)"))
         drop_temporary_tables(connection)
         assert storage_snapshot.run(connection, task()).rows_written == 0
         assert sizes(connection) == first
@@ -278,7 +278,7 @@ def test_the_database_is_measured_by_a_days_first_run(migrated: Database) -> Non
         later = TODAY + timedelta(days=2)
         storage_snapshot.run(connection, task(later))
         last, between = sizes(connection, later), sizes(connection, TODAY + timedelta(days=1))
-        assert last["Toolkit"] > first["Toolkit"] + 3_000_000
+        assert last["Toolkit"] > first["Toolkit"] + 8_000_000
         assert between == {area: (first[area] + last[area] + 1) // 2 for area in first}
         marks = "select count(*) from avatarlab_admin.database_daily where is_interpolated"
         assert connection.scalar(sa.text(marks)) == len(first)
