@@ -32,6 +32,8 @@ from benchmarks import measure
 
 USERS = 20_000
 TOOL, HAND = "avatarlab", "by hand"
+# To search what was said takes an admin.
+ADMIN = "admin@example.com"
 _START = " on an empty platform"
 NOW = datetime.combine(measure.TODAY + timedelta(days=1), time(), UTC)
 MOST_TIMES_BY_HAND = 1.3
@@ -87,6 +89,12 @@ def fill(server: EmbeddedServer, name: str, rows: int) -> str:
     if rows:
         script = str(Path(__file__).with_suffix(".sql"))
         measure.run(measure.psql(conninfo, "-f", script, users=USERS, rows=rows, today=measure.TODAY))
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("INSERT INTO auth.users (id, email) VALUES (gen_random_uuid(), %s)", [ADMIN])
+        connection.execute(
+            "INSERT INTO admin_users (user_id, role) SELECT id, 'super_admin' FROM auth.users WHERE email = %s",
+            [ADMIN],
+        )
     return conninfo
 
 
@@ -138,7 +146,7 @@ def _plain(text: str) -> str:
 
 def by_tool(conninfo: str, question: Question, *output: str) -> str:
     """Run the tool's command in this process and return what it says; exits where it fails."""
-    context = Context({"AVATARLAB_DATABASE_URL": conninfo}, clock=lambda: NOW)
+    context = Context({"AVATARLAB_DATABASE_URL": conninfo, "AVATARLAB_ADMIN": ADMIN}, clock=lambda: NOW)
     command = ["-q", *question.words, "--csv", *output]
     done = CliRunner().invoke(app, command, obj=context, prog_name="avatarlab")
     # A check that finds something says so; and an empty platform has no training to tell of.

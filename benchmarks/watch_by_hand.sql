@@ -130,6 +130,23 @@ FROM (SELECT a.name AS avatar, f.good, f.rated, f.good::float8 / f.rated AS rate
       JOIN avatars a ON a.id = f.avatar_id WHERE f.rated >= 5) AS r
 ORDER BY 4 DESC;
 
+-- What every exchange over the API holds; phone numbers are hidden by the tool, and what was said is cut out there.
+-- avatarlab conversation search said --since 2025-07-01
+SELECT p.id AS exchange_id, p.at AS time, p.channel, a.name AS avatar, p.avatar_id, c.phone_number AS "~phone_number",
+       substr(coalesce(c.text, f.user_message, f.avatar_response), 1, 600) AS "~passage", p.found AS "~found"
+FROM (SELECT h.*, count(*) OVER () AS found
+      FROM (SELECT id, "timestamp" AS at, 'api' AS channel, avatar_id FROM conversations
+            WHERE "timestamp" >= '2025-07-01Z' AND strpos(lower(text), 'said') > 0
+            UNION ALL
+            SELECT id, created_at, 'web', avatar_id FROM conversation_feedback
+            WHERE feedback = 'neutral' AND created_at >= '2025-07-01Z'
+              AND (strpos(lower(user_message), 'said') > 0 OR strpos(lower(avatar_response), 'said') > 0)) AS h
+      ORDER BY at DESC, id LIMIT 50) AS p
+LEFT JOIN conversations c ON p.channel = 'api' AND c.id = p.id
+LEFT JOIN conversation_feedback f ON p.channel = 'web' AND f.id = p.id
+LEFT JOIN avatars a ON a.id = p.avatar_id
+ORDER BY time DESC, exchange_id;
+
 -- avatarlab rag summary
 SELECT * FROM (
     SELECT count(*) AS searches, count(*) FILTER (WHERE created_at >= '2026-06-01Z') AS searches_30d,
@@ -344,16 +361,22 @@ SELECT * FROM (
 ) AS offered, (
     SELECT count(*) AS purchases, count(*) FILTER (WHERE status = 'completed') AS completed,
            count(*) FILTER (WHERE status = 'pending') AS pending, count(*) FILTER (WHERE status = 'refunded') AS refunded,
+           count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status IS NULL) AS without_status,
            sum(price_paid) FILTER (WHERE status = 'completed' AND currency = 'USD') AS revenue,
            sum(price_paid) FILTER (WHERE status = 'refunded' AND currency = 'USD') AS refunded_usd,
            count(DISTINCT user_id) AS buyers, count(*) FILTER (WHERE purchased_at >= '2026-06-01Z') AS purchases_30d,
            sum(price_paid) FILTER (WHERE status = 'completed' AND currency = 'USD' AND purchased_at >= '2026-06-01Z') AS revenue_30d
     FROM purchases
-) AS bought;
+) AS bought, (
+    SELECT coalesce(jsonb_object_agg(told, amount), '{}') AS "~other_currencies"
+    FROM (SELECT CASE WHEN status = 'refunded' THEN 'refunded ' ELSE '' END || currency AS told, sum(price_paid) AS amount
+          FROM purchases WHERE currency <> 'USD' AND status IN ('completed', 'refunded') GROUP BY 1) AS f
+) AS foreign_money;
 
 -- avatarlab marketplace list
 SELECT a.id, a.name, u.email, a.status, a.price, a.rating, a.total_sales, coalesce(p.purchases, 0) AS purchases,
-       coalesce(p.completed, 0) AS completed, a.category, a.created_at, a.user_id
+       coalesce(p.completed, 0) AS completed, a.is_marketplace_item AS "~is_marketplace_item", a.is_public AS "~is_public",
+       a.creator_studio AS studio, a.category, a.created_at, a.user_id
 FROM avatars a JOIN auth.users u ON u.id = a.user_id
 LEFT JOIN (SELECT avatar_id, count(*) AS purchases, count(*) FILTER (WHERE status = 'completed') AS completed
            FROM purchases GROUP BY avatar_id) AS p ON p.avatar_id = a.id
@@ -361,19 +384,32 @@ WHERE (a.is_marketplace_item OR a.is_public) AND a.status <> 'deleted'
 ORDER BY completed DESC, a.name, a.id;
 
 -- avatarlab marketplace purchases --by day --since 2025-07-01
-SELECT (purchased_at AT TIME ZONE 'UTC')::date AS day, count(*) AS purchases, count(*) FILTER (WHERE status = 'completed') AS completed,
-       count(*) FILTER (WHERE status = 'refunded') AS refunded,
-       coalesce(sum(price_paid) FILTER (WHERE status = 'completed' AND currency = 'USD'), 0) AS revenue,
-       coalesce(sum(price_paid) FILTER (WHERE status = 'refunded' AND currency = 'USD'), 0) AS refunded_usd
-FROM purchases WHERE purchased_at >= '2025-07-01Z'
-GROUP BY 1 ORDER BY 1;
+SELECT p.*, coalesce(o.other_currencies, '{}') AS "~other_currencies"
+FROM (SELECT (purchased_at AT TIME ZONE 'UTC')::date AS day, count(*) AS purchases, count(*) FILTER (WHERE status = 'completed') AS completed,
+             count(*) FILTER (WHERE status = 'pending') AS pending, count(*) FILTER (WHERE status = 'refunded') AS refunded,
+             count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status IS NULL) AS without_status,
+             coalesce(sum(price_paid) FILTER (WHERE status = 'completed' AND currency = 'USD'), 0) AS revenue,
+             coalesce(sum(price_paid) FILTER (WHERE status = 'refunded' AND currency = 'USD'), 0) AS refunded_usd
+      FROM purchases WHERE purchased_at >= '2025-07-01Z' GROUP BY 1) AS p
+LEFT JOIN (SELECT day, jsonb_object_agg(told, amount) AS other_currencies
+           FROM (SELECT (purchased_at AT TIME ZONE 'UTC')::date AS day, CASE WHEN status = 'refunded' THEN 'refunded ' ELSE '' END || currency AS told, sum(price_paid) AS amount
+                 FROM purchases WHERE purchased_at >= '2025-07-01Z' AND currency <> 'USD' AND status IN ('completed', 'refunded') GROUP BY 1, 2) AS f
+           GROUP BY day) AS o ON o.day = p.day
+ORDER BY p.day;
 
 -- avatarlab marketplace purchases --by avatar --since 2025-07-01
-SELECT p.avatar_id, a.name AS avatar, p.purchases, p.completed, p.refunded, p.revenue
+SELECT p.avatar_id, a.name AS avatar, p.purchases, p.completed, p.pending, p.refunded, p.failed, p.without_status, p.revenue,
+       p.refunded_usd, coalesce(o.other_currencies, '{}') AS "~other_currencies"
 FROM (SELECT avatar_id, count(*) AS purchases, count(*) FILTER (WHERE status = 'completed') AS completed,
-             count(*) FILTER (WHERE status = 'refunded') AS refunded,
-             coalesce(sum(price_paid) FILTER (WHERE status = 'completed' AND currency = 'USD'), 0) AS revenue
+             count(*) FILTER (WHERE status = 'pending') AS pending, count(*) FILTER (WHERE status = 'refunded') AS refunded,
+             count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status IS NULL) AS without_status,
+             coalesce(sum(price_paid) FILTER (WHERE status = 'completed' AND currency = 'USD'), 0) AS revenue,
+             coalesce(sum(price_paid) FILTER (WHERE status = 'refunded' AND currency = 'USD'), 0) AS refunded_usd
       FROM purchases WHERE purchased_at >= '2025-07-01Z' GROUP BY avatar_id) AS p
+LEFT JOIN (SELECT avatar_id, jsonb_object_agg(told, amount) AS other_currencies
+           FROM (SELECT avatar_id, CASE WHEN status = 'refunded' THEN 'refunded ' ELSE '' END || currency AS told, sum(price_paid) AS amount
+                 FROM purchases WHERE purchased_at >= '2025-07-01Z' AND currency <> 'USD' AND status IN ('completed', 'refunded') GROUP BY 1, 2) AS f
+           GROUP BY avatar_id) AS o ON o.avatar_id = p.avatar_id
 JOIN avatars a ON a.id = p.avatar_id
 ORDER BY p.revenue DESC, p.purchases DESC, p.avatar_id;
 
@@ -423,19 +459,24 @@ FROM (
 JOIN avatars a ON a.id = t.avatar_id JOIN auth.users u ON u.id = t.user_id
 ORDER BY t.created_at DESC, t.id;
 
+-- The rate that applies is that of the job's model, on the day it ended.
 -- avatarlab training jobs --by user --since 2025-07-01
-SELECT t.kind, u.email, t.jobs, t.succeeded, t.failed, round(t.succeeded::numeric / nullif(t.succeeded + t.failed, 0), 6) AS success_rate,
-       t.average_seconds, t.tokens, t.cost
+SELECT t.kind, t.user_id, u.email, t.jobs, t.succeeded, t.failed, round(t.succeeded::numeric / nullif(t.succeeded + t.failed, 0), 6) AS success_rate,
+       t.average_seconds, t.tokens, t.cost, t.unpriced
 FROM (
     SELECT 'session' AS kind, user_id, count(*) AS jobs, count(*) FILTER (WHERE status = 'completed') AS succeeded,
            count(*) FILTER (WHERE status = 'failed') AS failed,
-           round(avg(extract(epoch FROM completed_at - created_at)), 3) AS average_seconds, NULL::bigint AS tokens, NULL::numeric AS cost
+           round(avg(extract(epoch FROM completed_at - created_at)), 3) AS average_seconds, NULL::bigint AS tokens, NULL::numeric AS cost,
+           NULL::bigint AS unpriced
     FROM avatar_training_data WHERE created_at >= '2025-07-01Z' GROUP BY user_id
     UNION ALL
     SELECT 'fine-tune', user_id, count(*), count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),
-           round(avg(extract(epoch FROM finished_at - started_at)), 3), sum(trained_tokens),
-           sum(trained_tokens) FILTER (WHERE finished_at IS NOT NULL) * 3.0 / 1000000
-    FROM avatar_fine_tune_jobs WHERE created_at >= '2025-07-01Z' GROUP BY user_id
+           round(avg(extract(epoch FROM finished_at - started_at)), 3), sum(trained_tokens), sum(trained_tokens * r.price) / 1000000,
+           sum(CASE WHEN finished_at IS NOT NULL AND r.price IS NULL THEN trained_tokens ELSE 0 END) FILTER (WHERE trained_tokens IS NOT NULL)
+    FROM avatar_fine_tune_jobs j
+    LEFT JOIN (VALUES ('gpt-4o-mini-2024-07-18', 3.0, date '2024-01-01', date 'infinity')) AS r (model, price, first, last)
+        ON r.model = j.base_model AND (finished_at AT TIME ZONE 'UTC')::date >= first AND (finished_at AT TIME ZONE 'UTC')::date < last
+    WHERE created_at >= '2025-07-01Z' GROUP BY user_id
 ) AS t
 JOIN auth.users u ON u.id = t.user_id
 ORDER BY t.kind, t.jobs DESC, t.user_id;

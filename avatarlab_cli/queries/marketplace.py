@@ -1,7 +1,5 @@
 """What the marketplace offers and what was bought there, recorded by the buyer's browser without any payment."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import grouping
@@ -10,6 +8,7 @@ from avatarlab_cli.queries.dimensions import demand
 from avatarlab_cli.queries.platform import Expression, Platform, beside, within
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.schema.avatars import avatars
+from avatarlab_cli.schema.base import JSONB
 from avatarlab_cli.schema.commerce import purchases as bought_items
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import Span
@@ -43,10 +42,9 @@ def purchases(connection: sa.Connection, span: Span, by: str) -> Report:
     dimension = DIMENSIONS[demand(by, DIMENSIONS, "purchases")]
     platform = Platform(connection)
     bought = platform[bought_items]
-    parts = _parts(bought, dimension.of(bought), within(bought.c.purchased_at, span))
-    groups = sa.select(parts.c.key, *_figures(platform, parts)).group_by(parts.c.key).subquery("counted")
+    counted = _counted(platform, dimension.of(bought), within(bought.c.purchased_at, span))
     return platform.report(
-        grouping.named(platform, groups, dimension),
+        grouping.named(platform, counted, dimension),
         (*dimension.columns, *_FIGURES),
         sort=by if by in {"day", "month"} else f"-revenue,-purchases,{dimension.columns[0].name}",
         notes=(NO_PAYMENT,),
@@ -65,8 +63,9 @@ def summary(connection: sa.Connection, span: Span) -> Report:
         total_sales=sa.func.coalesce(sa.func.sum(items.c.total_sales).filter(is_offered), 0),
     )
     is_recent = within(bought.c.purchased_at, span)
-    parts = _parts(bought, sa.null(), sa.true())
-    ever = sa.select(*_figures(platform, parts)).subquery("ever")
+    ever = platform.row(**_figures(bought))
+    foreign = _foreign(bought, sa.null(), sa.true())
+    others = platform.row(other_currencies=sa.func.coalesce(_by_name(foreign), _NO_OTHERS))
     recent_usd = sa.func.sum(bought.c.price_paid).filter(
         is_recent, bought.c.status == "completed", _currency(bought) == "USD"
     )
@@ -76,7 +75,7 @@ def summary(connection: sa.Connection, span: Span) -> Report:
         revenue_30d=sa.func.coalesce(recent_usd, _NO_MONEY),
     )
     return platform.report(
-        beside(offered, ever, further),
+        beside(offered, ever, others, further),
         (
             Column("items", Kind.INTEGER, "avatars for sale or public, without the deleted ones"),
             Column("items_active", Kind.INTEGER, "of them, the active ones"),
@@ -95,38 +94,61 @@ def _currency(bought: sa.FromClause) -> Expression:
     return sa.func.upper(sa.func.coalesce(bought.c.currency, "USD"))
 
 
-def _parts(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.Subquery:
-    """Return how many purchases there are, and what they come to, by key, status and currency."""
-    # Not named `currency`: grouping by that would take the table's own column.
-    columns = (key.label("key"), bought.c.status, _currency(bought).label("unit"))
-    counts = (sa.func.count(bought.c.id).label("purchases"), sa.func.sum(bought.c.price_paid).label("amount"))
-    return sa.select(*columns, *counts).where(condition).group_by("key", "status", "unit").subquery("parts")
-
-
-def _figures(platform: Platform, parts: sa.Subquery) -> list[sa.Label[Any]]:
-    """Return the columns of _FIGURES over parts."""
-    part, count, amount = parts.c, sa.func.sum(parts.c.purchases), sa.func.sum(parts.c.amount)
-    is_usd = part.unit == "USD"
-    name = sa.case((part.status == "refunded", "refunded "), else_="") + part.unit
-    others = sa.func.jsonb_object_agg(name, part.amount).filter(
-        part.status.in_(("completed", "refunded")), sa.not_(is_usd)
+def _counted(platform: Platform, key: Expression, condition: Expression) -> sa.Subquery:
+    """Return the columns of _FIGURES by key."""
+    bought = platform[bought_items]
+    figures = (platform.known(figure).label(name) for name, figure in _figures(bought).items())
+    groups = sa.select(key.label("key"), *figures).where(condition).group_by("key").subquery("groups")
+    foreign = _foreign(bought, key, condition)
+    others = (
+        sa.select(foreign.c.key, _by_name(foreign).label("told")).group_by(foreign.c.key).subquery("others")
     )
-    figures: dict[str, Expression] = {
-        "purchases": sa.func.coalesce(count, 0),
-        **{status: sa.func.coalesce(count.filter(part.status == status), 0) for status in STATUSES},
-        "without_status": sa.func.coalesce(count.filter(part.status.is_(None)), 0),
-        "revenue": sa.func.coalesce(amount.filter(part.status == "completed", is_usd), _NO_MONEY),
-        "refunded_usd": sa.func.coalesce(amount.filter(part.status == "refunded", is_usd), _NO_MONEY),
-        "other_currencies": sa.func.coalesce(others, _NO_OTHERS),
+    # As texts, so that what has no key finds its own, by hash.
+    of_group, of_others = (sa.func.coalesce(sa.cast(each.c.key, sa.Text), "") for each in (groups, others))
+    told = platform.known(sa.func.coalesce(others.c.told, _NO_OTHERS)).label("other_currencies")
+    return (
+        sa.select(*groups.c, told)
+        .select_from(groups.outerjoin(others, of_others == of_group))
+        .subquery("counted")
+    )
+
+
+def _figures(bought: sa.FromClause) -> dict[str, Expression]:
+    """Return the columns of _FIGURES but the last."""
+    status, is_usd = bought.c.status, _currency(bought) == "USD"
+    count, amount = sa.func.count(bought.c.id), sa.func.sum(bought.c.price_paid)
+    return {
+        "purchases": count,
+        **{each: count.filter(status == each) for each in STATUSES},
+        "without_status": count.filter(status.is_(None)),
+        "revenue": sa.func.coalesce(amount.filter(status == "completed", is_usd), _NO_MONEY),
+        "refunded_usd": sa.func.coalesce(amount.filter(status == "refunded", is_usd), _NO_MONEY),
     }
-    return [platform.known(figures[column.name]).label(column.name) for column in _FIGURES]
+
+
+def _foreign(bought: sa.FromClause, key: Expression, condition: Expression) -> sa.Subquery:
+    """Return what was completed and refunded in other currencies, by key: the name it is told by, and the amount."""
+    status, unit = bought.c.status, _currency(bought)
+    name = sa.case((status == "refunded", "refunded "), else_="") + unit
+    return (
+        sa.select(key.label("key"), name.label("told_as"), sa.func.sum(bought.c.price_paid).label("amount"))
+        .where(condition, status.in_(("completed", "refunded")), unit != "USD")
+        .group_by("key", "told_as")
+        .subquery("foreign")
+    )
+
+
+def _by_name(foreign: sa.Subquery) -> Expression:
+    amounts: Expression = sa.func.jsonb_object_agg(foreign.c.told_as, foreign.c.amount, type_=JSONB)
+    return amounts
 
 
 def listing(connection: sa.Connection) -> Report:
     """Report what is for sale or public, with the purchases of each beside the platform's own counter."""
     platform = Platform(connection)
     items, owners, bought = platform[avatars], platform[users], platform[bought_items]
-    count = sa.func.count(bought.c.id)
+    # Of the column they are counted by: one more would make the groups larger.
+    count = sa.func.count(bought.c.avatar_id)
     sales, figures = platform.per(
         bought.c.avatar_id,
         items.c.id,

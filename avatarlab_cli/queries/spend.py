@@ -68,8 +68,12 @@ def prices(platform: Platform, kind: str, card: RateCard, *conditions: Expressio
     priced = _here(platform, _SOURCES[kind], None).priced
     assert priced is not None  # noqa: S101 (_SOURCES holds no others)
     (name,), (unit,) = priced.candidates, priced.quantities
+    found = sa.select(sa.type_coerce(name, sa.Text)).where(*conditions).distinct().scalar_subquery()
+    # As an array they are found before the rows are read, which they would else keep from being read in parallel.
     names = (
-        sa.select(sa.type_coerce(name, sa.Text).label("name")).where(*conditions).distinct().subquery("names")
+        sa.func.unnest(sa.func.array(found), type_=sa.Text)
+        .table_valued("name", name="names")
+        .render_derived()
     )
     rate = rates.unstored(card).subquery(f"rates_of_{kind}")
     is_of = sa.and_(rate.c.kind == kind, rate.c.key == rates.rate_key(names.c.name), rate.c.unit == unit)

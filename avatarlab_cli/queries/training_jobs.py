@@ -57,14 +57,14 @@ class Wanted:
         return [within(own.created_at, self.span), *named]
 
 
-def _rows(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Subquery:
-    """Return a row a training; success and failure are 1 or 0, NULL where the status is not known.
+def _kinds(platform: Platform, card: RateCard, wanted: Wanted) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return a row a session, and a row a job; success and failure are 1 or 0, NULL where the status is not known.
 
     Raises UsageError for a status there is not.
     """
     columns = (platform[table].c.status for table in (avatar_training_data, avatar_fine_tune_jobs))
     demand_status(platform.connection, wanted.status, STATUSES, *columns)
-    return sa.union_all(_sessions(platform, wanted), _jobs(platform, card, wanted)).subquery("trainings")
+    return _sessions(platform, wanted), _jobs(platform, card, wanted)
 
 
 def _sessions(platform: Platform, wanted: Wanted) -> sa.Select[Any]:
@@ -91,7 +91,7 @@ def _sessions(platform: Platform, wanted: Wanted) -> sa.Select[Any]:
 def _jobs(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Select[Any]:
     job = platform[avatar_fine_tune_jobs]
     own = job.c
-    tokens = sa.cast(own.trained_tokens, sa.BigInteger)
+    tokens = own.trained_tokens
     priced = prices(platform, "fine_tuning", card, *wanted.conditions(own))
     day = period(own.finished_at, "day")
     is_in_force = sa.and_(priced.c.valid_from <= day, priced.c.valid_until > day)
@@ -103,19 +103,19 @@ def _jobs(platform: Platform, card: RateCard, wanted: Wanted) -> sa.Select[Any]:
     return (
         sa.select(
             own.id,
-            sa.literal(FINE_TUNE),
-            sa.literal(FINE_TUNE),
+            sa.literal(FINE_TUNE).label("kind"),
+            sa.literal(FINE_TUNE).label("type"),
             own.avatar_id,
             own.user_id,
             own.status,
-            own.base_model,
-            _took(own.started_at, own.finished_at),
-            tokens,
-            platform.known(cost, *reads),
-            platform.known(unpriced, *reads),
+            own.base_model.label("model"),
+            _took(own.started_at, own.finished_at).label("duration_seconds"),
+            tokens.label("tokens"),
+            platform.known(cost, *reads).label("cost"),
+            platform.known(unpriced, *reads).label("unpriced"),
             own.created_at,
-            _is(platform, own.status, SUCCEEDED[FINE_TUNE]),
-            _is(platform, own.status, FAILED),
+            _is(platform, own.status, SUCCEEDED[FINE_TUNE]).label("succeeded"),
+            _is(platform, own.status, FAILED).label("failed"),
         )
         .select_from(job.outerjoin(priced, sa.and_(priced.c.name == own.base_model, is_in_force)))
         .where(*wanted.conditions(own))
@@ -133,7 +133,7 @@ def _is(platform: Platform, status: Expression, value: str) -> Expression:
 def jobs(connection: sa.Connection, card: RateCard, wanted: Wanted) -> Report:
     """Report each training."""
     platform = Platform(connection)
-    rows = _rows(platform, card, wanted)
+    rows = sa.union_all(*_kinds(platform, card, wanted)).subquery("trainings")
     avatar, named = AVATAR.shown(platform, rows, "avatar_id")
     user, source = USER.shown(platform, rows, "user_id", named)
     hidden = {"avatar_id", "user_id", "succeeded", "failed"}
@@ -164,25 +164,13 @@ def jobs(connection: sa.Connection, card: RateCard, wanted: Wanted) -> Report:
 def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) -> Report:
     """Report how many trainings there were and how they ended, sessions and jobs apart, by one of DIMENSIONS."""
     platform = Platform(connection)
-    rows = _rows(platform, card, wanted)
-    key = rows.c[f"{by}_id" if DIMENSIONS[by].name is not None else by]
-    succeeded, failed = (_whole(sa.func.sum(rows.c[name])) for name in ("succeeded", "failed"))
-    grouped = (
-        sa.select(
-            rows.c.kind,
-            key.label("key"),
-            sa.func.count().label("jobs"),
-            succeeded.label("succeeded"),
-            failed.label("failed"),
-            rate(succeeded, failed).label("success_rate"),
-            platform.average(rows.c.duration_seconds).label("average_seconds"),
-            _whole(sa.func.sum(rows.c.tokens)).label("tokens"),
-            sa.func.sum(rows.c.cost).label("cost"),
-            _whole(sa.func.sum(rows.c.unpriced)).label("unpriced"),
-        )
-        .group_by(rows.c.kind, key)
-        .subquery("grouped")
-    )
+    sessions, tunings = (rows.subquery("trainings") for rows in _kinds(platform, card, wanted))
+    nothing = (sa.cast(sa.null(), each) for each in (sa.BigInteger, sa.Numeric, sa.BigInteger))
+    spent = (sa.func.sum(tunings.c[name]) for name in ("tokens", "cost", "unpriced"))
+    # Each kind by itself: sessions are not summed up for what only jobs have.
+    grouped = sa.union_all(
+        _grouped(platform, sessions, by, *nothing), _grouped(platform, tunings, by, *spent)
+    ).subquery("grouped")
     groups, source = DIMENSIONS[by].shown(platform, grouped)
     return platform.report(
         sa.select(*groups, *(column for column in grouped.c if column.name != "key")).select_from(source),
@@ -202,6 +190,25 @@ def jobs_by(connection: sa.Connection, card: RateCard, wanted: Wanted, by: str) 
         notes=(note(card), NOT_RECORDED, POLLED),
         empty="Nothing was trained in that time.",
     )
+
+
+def _grouped(platform: Platform, rows: sa.Subquery, by: str, *spent: Expression) -> sa.Select[Any]:
+    """Select what the trainings of one kind came to; `spent` are its tokens, their cost, and tokens without a rate."""
+    key = rows.c[f"{by}_id" if DIMENSIONS[by].name is not None else by]
+    succeeded, failed = (_whole(sa.func.sum(rows.c[name])) for name in ("succeeded", "failed"))
+    tokens, cost, unpriced = spent
+    return sa.select(
+        rows.c.kind,
+        key.label("key"),
+        sa.func.count().label("jobs"),
+        succeeded.label("succeeded"),
+        failed.label("failed"),
+        rate(succeeded, failed).label("success_rate"),
+        platform.average(rows.c.duration_seconds).label("average_seconds"),
+        _whole(tokens).label("tokens"),
+        cost.label("cost"),
+        _whole(unpriced).label("unpriced"),
+    ).group_by(rows.c.kind, key)
 
 
 def rate(succeeded: Expression, failed: Expression) -> Expression:

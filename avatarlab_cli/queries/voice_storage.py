@@ -77,7 +77,7 @@ def _figure(platform: Platform, told: sa.Subquery, found: Expression) -> Express
 def _in_bucket(namings: tuple[Naming, ...]) -> sa.Subquery:
     """Return objects, bytes and unsized_objects of the bucket by their use."""
     each, named = each_object(objects.c.bucket_id == BUCKET), _named(namings)
-    use = sa.func.coalesce(named.c.use, OTHER)
+    use = sa.case((named.c.is_sample, SAMPLES), (named.c.is_sample.is_(None), OTHER), else_=SPEECH)
     return (
         sa.select(
             use.label("use"),
@@ -86,19 +86,23 @@ def _in_bucket(namings: tuple[Naming, ...]) -> sa.Subquery:
             unsized(each.c.bytes).label("unsized_objects"),
         )
         .select_from(each.outerjoin(named, named.c.key == each.c.key))
-        .group_by(use)
+        .group_by("use")
         .subquery("found")
     )
 
 
 def _named(namings: tuple[Naming, ...]) -> sa.Subquery:
-    """Return each key of the bucket that rows name, with its use: what is a recording and speech is a recording."""
+    """Return each key of the bucket that rows name, and whether a recording is: one that is speech too remains one."""
     parts = []
-    for use, column in ((SAMPLES, voice_samples.c.file_url), (SPEECH, tts_generations.c.audio_url)):
+    for is_sample, column in (
+        (sa.true(), voice_samples.c.file_url),
+        (sa.false(), tts_generations.c.audio_url),
+    ):
         each = names(naming for naming in namings if naming.column is column)
-        parts.append(sa.select(sa.literal(use).label("use"), each.c.key).where(each.c.bucket == BUCKET))
+        parts.append(sa.select(is_sample.label("is_sample"), each.c.key).where(each.c.bucket == BUCKET))
     rows = sa.union_all(*parts).subquery("named_rows")
-    return sa.select(rows.c.key, sa.func.min(rows.c.use).label("use")).group_by(rows.c.key).subquery("named")
+    is_any = sa.type_coerce(sa.func.bool_or(rows.c.is_sample), sa.Boolean)
+    return sa.select(rows.c.key, is_any.label("is_sample")).group_by(rows.c.key).subquery("named")
 
 
 def _told_samples(platform: Platform) -> sa.Select[Any]:
@@ -117,7 +121,9 @@ def _told_samples(platform: Platform) -> sa.Select[Any]:
 
 def _told_speech(platform: Platform) -> sa.Select[Any]:
     own = platform[tts_generations].c
-    told: list[Expression] = [sa.literal(SPEECH).label("use"), platform.count(own.audio_url.distinct())]
+    # Counting distinct values would sort them, by the letters of a language.
+    spoken = sa.select(own.audio_url).distinct().subquery("spoken")
+    told: list[Expression] = [sa.literal(SPEECH).label("use"), platform.count(spoken.c.audio_url)]
     return sa.select(*told, *_UNKNOWN).having(sa.true())
 
 

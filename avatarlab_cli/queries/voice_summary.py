@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.queries.platform import Platform, within
 from avatarlab_cli.queries.spend import note, spend
-from avatarlab_cli.queries.voice_clones import TRAINING, is_stuck, made_from
+from avatarlab_cli.queries.voice_clones import TRAINING, is_stuck
 from avatarlab_cli.queries.voice_samples import files
 from avatarlab_cli.queries.voice_speech import ONLY_SUCCESSES
 from avatarlab_cli.report import Column, Kind, Report
@@ -24,10 +24,11 @@ def summary(connection: sa.Connection, span: Span, before: datetime, card: RateC
 
 
 def _clones(platform: Platform, span: Span, before: datetime) -> sa.Select[Any]:
-    clone, made, sample = platform[voice_clones], made_from(platform), platform[voice_samples].c
-    joined = clone.outerjoin(made, made.c.voice_clone_id == clone.c.id)
+    clone, sample = platform[voice_clones], platform[voice_samples].c
+    made = sa.select(sample.voice_clone_id.label("id")).distinct().subquery("made")
+    joined = clone.outerjoin(made, made.c.id == clone.c.id)
     own = clone.c
-    lone = sa.func.count(own.id).filter(made.c.samples.is_(None))
+    lone = sa.func.count(own.id).filter(made.c.id.is_(None))
     return sa.select(
         platform.count(own.id).label("clones"),
         platform.count(own.id, own.status == "active").label("active_clones"),

@@ -84,7 +84,10 @@ def _is_orphan(live: LiveSchema, named: sa.Subquery) -> Expression:
 def described() -> list[sa.Label[Any]]:
     """Return what an object's own row tells: kind, bucket, key, bytes, hash and created_at."""
     objects = supabase.objects
-    size = objects.c.metadata["size"].astext
+    return _described(objects, objects.c.metadata["size"].astext)
+
+
+def _described(objects: sa.FromClause, size: Expression) -> list[sa.Label[Any]]:
     # Digits counted by the pattern itself would cost three times as much.
     is_size = sa.and_(size.regexp_match("^[0-9]+$"), sa.func.length(size) <= _MOST_DIGITS)
     return [
@@ -104,9 +107,13 @@ def kind_of(bucket: Expression) -> Expression:
 
 def each_object(*wanted: Expression) -> sa.Subquery:
     """Return what the rows of the objects that are `wanted` tell: id, and the columns of `described`."""
-    # Without the OFFSET a size would be read anew for each sum, and carried along with all of the metadata.
-    select = sa.select(supabase.objects.c.id, *described()).where(*wanted)
-    return select.offset(sa.literal_column("bigint '0'")).subquery("each_object")
+    # Without the OFFSETs a size would be read anew wherever it is told, and carried along with all of the metadata.
+    nowhere: Expression = sa.literal_column("bigint '0'")
+    own = supabase.objects.c
+    size = own.metadata["size"].astext.label("size")
+    columns = (own.id, own.bucket_id, own.name, own.metadata, own.created_at)
+    read = sa.select(*columns, size).where(*wanted).offset(nowhere).subquery("read")
+    return sa.select(read.c.id, *_described(read, read.c.size)).offset(nowhere).subquery("each_object")
 
 
 def is_named(namings: Iterable[Naming], each: sa.Subquery) -> Expression:

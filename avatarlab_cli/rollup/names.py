@@ -123,13 +123,19 @@ _KEYS = """
 _NOTHING = " SELECT '', '', CAST(NULL AS uuid), CAST(NULL AS timestamptz), false WHERE false "
 # OFFSET leaves out nothing: without it PostgreSQL would compute each part anew wherever it is used. Only where it is
 # written as a bigint does the planner see at once that it is 0, and reads in parallel.
+# split_part looks for bytes, substr counts characters, which takes several times as long: it is left to the few URLs that
+# are too long, or name the bucket twice.
 _URLS = """
     SELECT CASE WHEN place > 0 THEN '{bucket}' ELSE elsewhere[2] END,
-           CASE WHEN place > 0 THEN substr(url, place + {length}) ELSE elsewhere[3] END,
+           CASE WHEN place = 0 THEN elsewhere[3]
+                WHEN url = head || '/{bucket}/' || tail THEN tail
+                ELSE substr(url, place + {length}) END,
            owner, since, place > 0 AND {is_owner}{told}
-    FROM (SELECT *, CASE WHEN place = 0 THEN regexp_match(url, '/(public|sign|authenticated)/([^/?]+)/(.+)$') END AS elsewhere
+    FROM (SELECT *, CASE WHEN place = 0 THEN regexp_match(url, '/(public|sign|authenticated)/([^/?]+)/(.+)$') END AS elsewhere,
+                 split_part(url, '/{bucket}/', 1) AS head, split_part(url, '/{bucket}/', 2) AS tail
           FROM (SELECT *, strpos(url, '/{bucket}/') AS place
-                FROM (SELECT substr({value}, 1, {longest}) AS url, {owner} AS owner, {since} AS since{row}
+                FROM (SELECT CASE WHEN octet_length({value}) > {longest} THEN substr({value}, 1, {longest}) ELSE {value} END AS url,
+                             {owner} AS owner, {since} AS since{row}
                       FROM {source} WHERE {wanted} AND {value} IS NOT NULL OFFSET bigint '0') AS beginning
                 WHERE url NOT LIKE 'data:%' OFFSET bigint '0') AS placed OFFSET bigint '0') AS address
 """
@@ -139,7 +145,7 @@ _READ = """
            unnest(CASE WHEN strpos(rest, '%') = 0 AND strpos(rest, '?') = 0 THEN ARRAY[rest]
                        ELSE ARRAY[rest, plain, {decoded}] END) AS key
     FROM (SELECT *, split_part(rest, '?', 1) AS plain
-          FROM ({each}) AS named (bucket, rest, owner, since, is_owner) WHERE rest IS NOT NULL) AS named
+          FROM ({each} OFFSET bigint '0') AS named (bucket, rest, owner, since, is_owner) WHERE rest IS NOT NULL) AS named
 """
 # Characters, and percent-encoded ones as UTF-8 has them: PostgreSQL would refuse to decode anything else.
 _DECODABLE = (
@@ -160,7 +166,7 @@ _MISSING = """
     SELECT table_name, column_name, row_id, bucket, coalesce(decoded, plain) AS key, owner, since
     FROM (SELECT *, {decoded} AS decoded
           FROM (SELECT *, split_part(rest, '?', 1) AS plain
-                FROM ({each}) AS named (bucket, rest, owner, since, is_owner, {told}) WHERE rest <> '') AS named
+                FROM ({each} OFFSET bigint '0') AS named (bucket, rest, owner, since, is_owner, {told}) WHERE rest <> '') AS named
          ) AS named
     WHERE NOT EXISTS (SELECT FROM storage.objects AS o WHERE o.bucket_id = named.bucket AND o.name = plain)
       AND NOT ((strpos(rest, '%') > 0 OR strpos(rest, '?') > 0) AND EXISTS (

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -153,24 +153,27 @@ def stored(version: str | None = None) -> sa.Select[Any]:
 
 
 def unstored(card: RateCard) -> sa.Select[Any]:
-    """Return the same SELECT for a card that need not be stored; it is bound as one value."""
+    """Return the same SELECT for a card that need not be stored; it is bound as one value, each rate with its end."""
+    ended = tuple(replace(rate, valid_until=end) for rate, end in card.periods())
     bound = sa.select(
         sa.literal(card.version, sa.Text).label("version"),
         sa.literal(card.currency, sa.Text).label("currency"),
-        sa.cast(sa.literal(card.as_json(), sa.Text), JSONB).label("card"),
+        sa.cast(sa.literal(replace(card, rates=ended).as_json(), sa.Text), JSONB).label("card"),
     )
-    return _rates(bound.subquery("cards"))
+    return _rates(bound.subquery("cards"), is_ended=True)
 
 
-def _rates(card: sa.Subquery) -> sa.Select[Any]:
+def _rates(card: sa.Subquery, *, is_ended: bool = False) -> sa.Select[Any]:
     r = (
         sa.func.jsonb_to_recordset(card.c.card["rates"])
         .table_valued(*_ENTRY, name="r")
         .render_derived(with_types=True)
     )
-    following = sa.func.lead(r.c["from"]).over(
-        partition_by=[card.c.version, r.c.kind, r.c.key, r.c.unit], order_by=r.c["from"]
-    )
+    ends: list[sa.ColumnElement[Any]] = [r.c.until, sa.literal_column("date 'infinity'")]
+    if not is_ended:
+        # A window function is never joined in parallel.
+        subject = [card.c.version, r.c.kind, r.c.key, r.c.unit]
+        ends.append(sa.func.lead(r.c["from"]).over(partition_by=subject, order_by=r.c["from"]))
     # A share of a power of ten keeps every amount exact; a division would round.
     share = sa.case({unit: Decimal(1) / size for unit, size in UNITS.items()}, value=r.c.unit)
     return sa.select(
@@ -182,7 +185,7 @@ def _rates(card: sa.Subquery) -> sa.Select[Any]:
         (r.c.price * share).label("price"),
         r.c.price.label("list_price"),
         r.c["from"].label("valid_from"),
-        sa.func.least(r.c.until, following, sa.literal_column("date 'infinity'")).label("valid_until"),
+        sa.func.least(*ends).label("valid_until"),
     ).select_from(card.join(r, sa.true()))
 
 
