@@ -1,6 +1,7 @@
 """What happens under months that are closed, as an admin meets it: deletion, repricing, and what may be taken back."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import pytest
 
 from avatarlab_cli.errors import ExitCode
 from tests.cli.acting import act, copied, entries, user_id
-from tests.database.contents import contents
 
 ANN, BEN = "ann@example.com", "ben@example.com"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -91,31 +91,40 @@ def test_what_stays_of_a_deleted_account_is_nobodys(closed: str) -> None:
     assert figures(closed, "api_requests_count") == [(NOBODY, 0, 4)]
 
 
-def test_a_repricing_below_a_later_one_stays(closed: str, other_card: dict[str, str]) -> None:
-    """What was recorded since reckons from it, so the last is taken back first, and then it may be."""
-    reprice = ("cost", "reprice", "--month", "2025-03", "--yes")
-    assert act(closed, *reprice, env=other_card).code == 0
-    assert act(closed, *reprice).code == 0
-    first, second = (str(entry["seq"]) for entry in entries(closed)[-2:])
-    before = contents(closed)
-    refused = act(closed, "audit", "undo", first, "--yes")
-    assert (refused.code, contents(closed)) == (ExitCode.REFUSED, before)
-    assert "2025-03 was adjusted again, or reopened, since" in refused.err
-    for number in (second, first):
-        done = act(closed, "audit", "undo", number, "--yes")
-        assert done.code == 0, done.err
-    assert execute(closed, "SELECT count(*) FROM avatarlab_admin.usage_adjustment") == [(0,)]
-
-
-def test_a_repricing_before_a_reopening_stays(closed: str, other_card: dict[str, str]) -> None:
-    """What was known of a month before it was reopened is history."""
-    assert act(closed, "cost", "reprice", "--month", "2025-03", "--yes", env=other_card).code == 0
-    number = str(entries(closed)[-1]["seq"])
-    months = json.loads(act(closed, "period", "list", "--json").out)
-    for month in sorted((row["month"] for row in months if row["state"] == "closed"), reverse=True):
-        if month >= "2025-03":
-            done = act(closed, "period", "reopen", month, "--reason", "late", "--yes")
-            assert done.code == 0, done.err
-    refused = act(closed, "audit", "undo", number, "--yes")
+def test_a_repricing_is_taken_back_by_another(closed: str, other_card: dict[str, str]) -> None:
+    """It names the card before, by which the costs are again what they were; what was known meanwhile stays on record."""
+    done = act(closed, "cost", "reprice", "--month", "2025-03", "--yes", env=other_card)
+    assert done.code == 0, done.err
+    between = now(closed)
+    refused = act(closed, "audit", "undo", str(entries(closed)[-1]["seq"]), "--yes")
     assert refused.code == ExitCode.REFUSED
-    assert "2025-03 was adjusted again, or reopened, since" in refused.err
+    (back,) = re.findall("`avatarlab (cost reprice .*)` takes it back", done.err)
+    assert act(closed, *back.split(), "--yes").code == 0
+    costs = "SELECT before::text, after::text FROM avatarlab_admin.usage_adjustment WHERE user_id = %s ORDER BY recorded_at"
+    assert execute(closed, costs, user_id(ANN)) == [("0.001100", "0.005000"), ("0.005000", "0.001100")]
+    assert voice_cost(closed, between) == "0.005000"
+    assert voice_cost(closed, now(closed)) == "0.001100"
+
+
+def test_an_open_month_is_priced_by_no_stored_card(closed: str) -> None:
+    """A run prices it by the card in force, so another one is refused; one that is not there is not found."""
+    month = execute(closed, "SELECT to_char(now(), 'YYYY-MM')")[0][0]
+    version = execute(closed, "SELECT version FROM avatarlab_admin.rate_card")[0][0]
+    for of, when, code in ((version, month, ExitCode.USAGE), ("0000", "2025-03", ExitCode.NOT_FOUND)):
+        done = act(closed, "cost", "reprice", "--month", when, "--version", of, "--yes")
+        assert (done.code, done.out) == (code, "")
+
+
+def now(conninfo: str) -> str:
+    """Return the database's time."""
+    return str(
+        execute(conninfo, 'SELECT to_char(clock_timestamp(), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')')[0][0]
+    )
+
+
+def voice_cost(conninfo: str, at: str) -> str | None:
+    """Return what was known of Ann's speech in March at a time."""
+    found = act(conninfo, "usage", "as-known-at", at, "--month", "2025-03", "--json")
+    assert found.code == 0, found.err
+    costs: dict[str, str | None] = {row["email"]: row["voice_cost"] for row in json.loads(found.out)}
+    return costs[ANN]

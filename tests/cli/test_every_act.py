@@ -139,7 +139,13 @@ CASES = {
     "period reopen": Case(
         ("2025-03",), REASON, before=A_CLOSED_MONTH, final="`period close` is the way back", counts=True
     ),
-    "cost reprice": Case((), ("--month", "2025-03"), before=A_CLOSED_MONTH, changed=1),
+    "cost reprice": Case(
+        (),
+        ("--month", "2025-03"),
+        before=A_CLOSED_MONTH,
+        final="a repricing by the former card is the way back",
+        changed=1,
+    ),
 }
 UNDOABLE = [words for words in CASES if not CASES[words].final]
 HIDDEN = {"two_factor_secret", "backup_codes", "encrypted_password", "recovery_token"}
