@@ -65,6 +65,7 @@ COMMANDS: Mapping[str, str] = {
     "tier requests approve": "tiers.write",
     "tier requests reject": "tiers.write",
     "tier repair": "tiers.write",
+    "tier enforce": "users.write",
     "key list": "users.read",
     "key show": "users.read",
     "key usage": "users.read",

@@ -22,42 +22,63 @@ if TYPE_CHECKING:
 def reprice(
     context: typer.Context,
     month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Which month, UTC.")],
+    version: Annotated[
+        str | None,
+        typer.Option(
+            "--version",
+            metavar="V",
+            help="Price a closed month by a stored card: its version, or the beginning of one.",
+        ),
+    ] = None,
 ) -> None:
     """Price a month by the rate card in force, and show the difference kind by kind.
 
-    That card is the one the setting rates_file names. An open month is recomputed by the job monthly-usage, which
+    That card is the one the setting rates_file names, unless --version names one that was used before. An open month is recomputed by the job monthly-usage, which
     prices it so on every run anyway; so it takes the permission for `job run` as well. A closed month keeps its
-    figures; the differences are recorded as adjustments, which `audit undo` takes back. `period list` shows which
-    months are closed.
+    figures; the differences are recorded as adjustments, for good: what takes them back is a repricing by the former
+    card, which is named. `period list` shows which months are closed.
 
     \b
     Examples:
       avatarlab cost reprice --month 2026-03 --dry-run
       avatarlab cost reprice --month 2026-03 --reason "New contract"
+      avatarlab cost reprice --month 2026-03 --version 3fa8 --reason "It was the old one after all"
     """
-    from avatarlab_cli.queries import periods
+    from avatarlab_cli.queries import periods, rate_cards
     from avatarlab_cli.rollup import rates
 
     invocation = current(context)
     when = parse_month(month)
-    card = rates.load(invocation.settings.get("rates_file"))
     with invocation.reading() as connection:
         is_closed = periods.is_closed(connection, when)
+        stored = None if version is None else rate_cards.find(connection, version).card
+    if stored and not is_closed:
+        raise UsageError(
+            f"{when:%Y-%m} is open: each run prices it by the card of the setting rates_file",
+            hint="leave out --version",
+        )
+    card = stored or rates.load(invocation.settings.get("rates_file"))
     (_adjust if is_closed else _recompute)(context, when, card)
 
 
 def _adjust(context: typer.Context, month: date, card: "RateCard") -> None:
     """Say what a closed month would cost by the card, and record it."""
     from avatarlab_cli.actions.reprice import Reprice
-    from avatarlab_cli.perform import perform
+    from avatarlab_cli.perform import ChangeOptions, perform
     from avatarlab_cli.queries import cost_reprice
+    from avatarlab_cli.rollup import adjusting
 
     invocation = current(context)
     with invocation.reading() as connection:
         report = cost_reprice.difference(connection, month, card, is_closed=True)
         rows = [dict(row) for row in connection.execute(report.select.order_by("kind")).mappings()]
+        former = adjusting.card_version(connection, month)
     _say(invocation, report, rows)
     perform(context, Reprice(card.as_dict()), [f"{month:%Y-%m}"])
+    is_preview = ChangeOptions.of(invocation).is_preview
+    if former not in (None, card.version) and not is_preview:
+        back = f"avatarlab cost reprice --month {month:%Y-%m} --version {former}"
+        invocation.environment.say(f"`{back}` takes it back")
 
 
 def _recompute(context: typer.Context, month: date, card: "RateCard") -> None:

@@ -140,13 +140,15 @@ def verify(
 ) -> None:
     """Compute figures anew and list where what is stored differs; exit code 3 where anything does.
 
-    Of users' days and months, costs and limits included. Nothing is changed without --repair. Rows that came since the
-    last run of monthly-usage differ too, so run that first.
+    Of users' days and months, costs and limits included, and of the platform's days before today, revenue included.
+    Nothing is changed without --repair. Rows that came since the last runs of monthly-usage and platform-statistics differ
+    too, so run these first.
 
     \b
     Examples:
       avatarlab job verify
       avatarlab job verify --from 2026-01-01 --to 2026-03-31 --metric images_generated
+      avatarlab job verify --metric mrr
       avatarlab job verify --month 2026-03 --repair
     """
     from avatarlab_cli.queries import verification

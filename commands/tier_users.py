@@ -1,7 +1,7 @@
 """avatarlab tier, the verbs on users: their limits, subscriptions and requests."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.timeframe import parse_coming
 from commands import options
+
+if TYPE_CHECKING:
+    from avatarlab_cli.actions.act import Act
 
 app = App()
 trial, requests = App(), App()
@@ -243,21 +246,11 @@ def repair(
       avatarlab tier repair --everyone --dry-run
     """
     from avatarlab_cli.actions.subscription_repair import Repair
-    from avatarlab_cli.outcomes import columns
-    from avatarlab_cli.perform import ChangeOptions, perform
-    from avatarlab_cli.show import show_rows
 
-    act, is_named = Repair(trust=trust), bool(users) or _names_a_file(context)
-    if everyone == is_named:
-        message = "users are named beside --everyone" if everyone else "no user is named"
-        raise UsageError(
-            message, hint="name users, or give --everyone; `avatarlab tier findings` lists who needs it"
-        )
-    if everyone and not (users := _repairable(context, is_trusting=trust is not None)):
-        is_preview = ChangeOptions.of(current(context)).is_preview
-        show_rows(context, columns(act, is_preview=is_preview), [])
-        return
-    perform(context, act, users)
+    _demand_one_way(context, users, "`avatarlab tier findings` lists who needs it", everyone=everyone)
+    if everyone:
+        users = _repairable(context, is_trusting=trust is not None)
+    _perform_on(context, Repair(trust=trust), users)
 
 
 def _repairable(context: typer.Context, *, is_trusting: bool) -> list[str]:
@@ -271,6 +264,68 @@ def _repairable(context: typer.Context, *, is_trusting: bool) -> list[str]:
         without = "" if is_trusting else " without --trust; `avatarlab tier findings` lists what needs it"
         invocation.environment.say(f"note: there is nothing to repair{without}")
     return found
+
+
+@app.act()
+def enforce(
+    context: typer.Context,
+    users: options.Users = None,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="All whom `tier check` lists as over a limit.")
+    ] = False,
+) -> None:
+    """Suspend users who are over a limit; their figures are computed anew first, and who is within is left alone.
+
+    The label `suspended` is all that is set, and the entry holds the figures: nothing in the app looks at the label.
+    `user ban` shuts somebody out; `user activate` or `audit undo` takes the label away again. While a job computes usage
+    nothing is done (exit code 75).
+
+    \b
+    Examples:
+      avatarlab tier enforce ada@example.com --dry-run
+      avatarlab tier enforce --everyone --reason "Over the limits of May" --yes
+      avatarlab tier check --near 100 --metric images_generated --csv | avatarlab tier enforce --from-csv - --yes
+    """
+    from avatarlab_cli.actions.enforce import Enforce
+
+    _demand_one_way(context, users, "`avatarlab tier check` lists who is over a limit", everyone=everyone)
+    if everyone:
+        users = _over(context)
+    _perform_on(context, Enforce(current(context).settings.get("rates_file")), users)
+
+
+def _over(context: typer.Context) -> list[str]:
+    """Return the ids of the users who are over a limit by what is stored; says how old that is, or that there are none."""
+    from avatarlab_cli.queries import limits
+
+    invocation = current(context)
+    with invocation.reading() as connection:
+        found, notes = limits.over(connection)
+    for note in notes:
+        invocation.environment.say(f"note: {note}")
+    if not found:
+        invocation.environment.say("note: nobody is over a limit")
+    return found
+
+
+def _demand_one_way(context: typer.Context, users: list[str] | None, hint: str, *, everyone: bool) -> None:
+    """Raise UsageError unless the users are named, or all of them are meant."""
+    if everyone == (bool(users) or _names_a_file(context)):
+        message = "users are named beside --everyone" if everyone else "no user is named"
+        raise UsageError(message, hint=f"name users, or give --everyone; {hint}")
+
+
+def _perform_on(context: typer.Context, act: "Act", users: list[str] | None) -> None:
+    """Do the act to the users, or those a file names; where there are none, show that."""
+    from avatarlab_cli.outcomes import columns
+    from avatarlab_cli.perform import ChangeOptions, perform
+    from avatarlab_cli.show import show_rows
+
+    if users or _names_a_file(context):
+        perform(context, act, users)
+    else:
+        is_preview = ChangeOptions.of(current(context)).is_preview
+        show_rows(context, columns(act, is_preview=is_preview), [])
 
 
 @app.report("findings")

@@ -104,17 +104,24 @@ def list_adjustments(
 ) -> None:
     """List what has changed under closed months: figure by figure, before and after, the latest first.
 
+    An account that was deleted for good is named by its UUID, and what belongs to nobody as unattributed.
+
     \b
     Examples:
       avatarlab usage adjustments --month 2026-03
       avatarlab usage adjustments --user ada@example.com --csv
+      avatarlab usage adjustments --user unattributed --month 2026-03
     """
     from avatarlab_cli.queries import adjustments
-    from avatarlab_cli.queries.naming import USER, chosen
     from avatarlab_cli.show import show
 
     when = None if month is None else parse_month(month)
-    show(context, lambda connection: adjustments.adjustments(when, chosen(connection, USER, user)))
+
+    def build(connection: "sa.Connection") -> "Report":
+        whose = None if user is None else adjustments.find_user(connection, user)
+        return adjustments.adjustments(when, whose)
+
+    show(context, build)
 
 
 @app.report("as-known-at")

@@ -21,13 +21,17 @@ _MONTH = "(SELECT p.month FROM avatarlab_admin.period_close p WHERE p.id = t.id)
 
 @dataclass(frozen=True)
 class Reprice(Act):
-    """Record by how much the costs of a closed month differ by the rate card; the month's figures stay."""
+    """Record by how much the costs of a closed month differ by the rate card; the month's figures stay.
+
+    To undo it would delete what was known until then; a repricing by the former card records that it holds again.
+    """
 
     name = "cost.reprice"
     naming = PERIOD
     severity = "warning"
     question = "Record adjustments of the costs of"
     is_long = True
+    undoable = False
     card: Mapping[str, Any]
 
     def describe(self) -> str:

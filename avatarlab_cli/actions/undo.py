@@ -13,7 +13,7 @@ from avatarlab_cli.errors import ExitCode, RefusedError
 from avatarlab_cli.permissions import COMMANDS, SUPER_ADMIN
 from avatarlab_cli.queries.keys import NEUTRALISED
 from avatarlab_cli.queries.naming import ENTRY
-from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, media, private, supabase  # noqa: F401 (they define what acts change)
+from avatarlab_cli.schema import accounts, admin, api, avatars, commerce, media, supabase  # noqa: F401 (they define what acts change)
 from avatarlab_cli.schema.base import metadata, qualified
 from avatarlab_cli.schema.foreign_keys import foreign_keys
 
@@ -43,18 +43,6 @@ _OVERLAID = """
     SELECT DISTINCT older.item, 'cannot be undone before the later act on the same row, which is being undone now' AS detail
     FROM act_undo older JOIN act_undo newer USING (relation, key) WHERE newer.seq > older.seq
 """
-# What was recorded later reckons from it, and what was known of a month before it was reopened is history.
-_STOOD_ON = """
-    SELECT DISTINCT u.item, format('cannot be undone: %s was adjusted again, or reopened, since', to_char(a.month, 'YYYY-MM')) AS detail
-    FROM act_undo u
-    CROSS JOIN LATERAL jsonb_to_record(coalesce(u.after, u.before)) AS a (month date, recorded_at timestamptz)
-    WHERE u.relation = :adjustments AND (
-        EXISTS (SELECT FROM avatarlab_admin.usage_adjustment later
-                WHERE later.month = a.month AND later.recorded_at > a.recorded_at
-                  AND NOT EXISTS (SELECT FROM act_undo own WHERE own.key ->> 'id' = later.id::text))
-        OR EXISTS (SELECT FROM avatarlab_admin.period_close p
-                   WHERE p.month = a.month AND greatest(p.closed_at, p.reopened_at) > a.recorded_at))
-"""
 # Of a key's hash an entry has a fingerprint alone, so a deleted key cannot come back.
 _LOST = """
     SELECT DISTINCT item, 'cannot be undone: a key it deleted is kept nowhere' AS detail
@@ -75,8 +63,6 @@ _STRANGE = """
                  WHEN u.after IS NULL THEN u.before -> 'id' = u.key -> 'id' AND k.columns @> c.before
                  ELSE k.columns @> c.before AND c.before = c.after AND c.before <> '[]' END, false)
 """
-# Of the toolkit's own records acts change these alone; the others say what was, or guard it.
-_OWN = frozenset({qualified(private.usage_adjustment)})
 _UUID = "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 # What the act itself would refuse: that an active admin is shut out.
 _ADMINS = """
@@ -124,7 +110,6 @@ class Undo(Act):
         run.refuse(_MOVED, ExitCode.REFUSED)
         run.refuse(_LOST, ExitCode.REFUSED)
         run.refuse(_ADMINS, ExitCode.REFUSED)
-        run.refuse(_STOOD_ON, ExitCode.REFUSED, adjustments=qualified(private.usage_adjustment))
         _refuse_what_is_in_use(run)
         run.execute("DELETE FROM act_undo WHERE item NOT IN (SELECT item FROM targets)")
 
@@ -171,8 +156,8 @@ def _changeable(run: Run) -> dict[str, list[str]]:
     tables = (
         table
         for table in metadata.tables.values()
-        if (table.schema in {None, "auth"} and table is not admin.admin_audit_logs)
-        or qualified(table) in _OWN
+        # The toolkit's own records say what was, or guard it.
+        if table.schema in {None, "auth"} and table is not admin.admin_audit_logs
     )
     found = ((qualified(table), run.live.relation(qualified(table)), table) for table in tables)
     return {

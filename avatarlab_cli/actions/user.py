@@ -18,7 +18,7 @@ _FOR_GOOD = "now() + interval '100 years'"
 # A ban set so far ahead is one for good: repeating it must not move it.
 _IS_FOR_GOOD = "coalesce(r.banned_until > now() + interval '90 years', false)"
 _ACCOUNT = Touched(users, "r.id = t.id")
-_PROFILE = Touched(profiles, "r.id = t.id")
+PROFILE = Touched(profiles, "r.id = t.id")
 _KEYS = Touched(platform_api_keys, "r.user_id = t.id")
 _IS_ADMIN = "EXISTS (SELECT FROM public.admin_users a WHERE a.user_id = r.id AND a.is_active)"
 ADMIN = Refusal(
@@ -29,7 +29,7 @@ ADMIN = Refusal(
 def account_rows(run: Run) -> tuple[Touched, ...]:
     """Return the rows that make up an account's standing: the account, its label where there is one, its keys."""
     has_label, has_keys = run.live.has("profiles", "account_status"), run.live.has("platform_api_keys")
-    return (_ACCOUNT, *((_PROFILE,) if has_label else ()), *((_KEYS,) if has_keys else ()))
+    return (_ACCOUNT, *((PROFILE,) if has_label else ()), *((_KEYS,) if has_keys else ()))
 
 
 def deleted(run: Run) -> Refusal:
@@ -83,10 +83,10 @@ class Suspend(Act):
         return "suspended"
 
     def refusals(self, run: Run) -> tuple[Refusal, ...]:
-        return _label_refusals(run)
+        return label_refusals(run)
 
     def touched(self, run: Run) -> tuple[Touched, ...]:
-        return (_PROFILE,)
+        return (PROFILE,)
 
     def apply(self, run: Run) -> None:
         set_label(run, "suspended")
@@ -103,10 +103,10 @@ class Activate(Act):
         return "active again"
 
     def refusals(self, run: Run) -> tuple[Refusal, ...]:
-        return _label_refusals(run)
+        return label_refusals(run)
 
     def touched(self, run: Run) -> tuple[Touched, ...]:
-        return (_PROFILE,)
+        return (PROFILE,)
 
     def apply(self, run: Run) -> None:
         set_label(run, "active")
@@ -161,7 +161,7 @@ def _give_reason(run: Run) -> None:
         )
 
 
-def _label_refusals(run: Run) -> tuple[Refusal, ...]:
+def label_refusals(run: Run) -> tuple[Refusal, ...]:
     """Refuse what a label cannot be set on; raises ConfigurationError where there is no column for it."""
     if not run.live.has("profiles", "account_status"):
         raise ConfigurationError(

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.usage import MEASURES, NOBODY, help_of, kind_of
+from avatarlab_cli.errors import NotFoundError
+from avatarlab_cli.queries.naming import USER, find
+from avatarlab_cli.queries.usage import MEASURES, NOBODY, help_of, is_nobody, kind_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.daily import COSTS
 from avatarlab_cli.rollup.frozen import FIGURES, IDLE
@@ -18,11 +20,43 @@ from avatarlab_cli.schema.private import period_close, usage_adjustment
 from avatarlab_cli.schema.supabase import users
 
 Expression = sa.ColumnElement[Any]
+# In the place of an e-mail address, for an account that was deleted for good.
+GONE = "(gone)"
 _MONTH = Column("month", Kind.MONTH, "the closed month, UTC")
 _OWNER = (
     Column("user_id", Kind.ID, "the user; NULL for what belongs to nobody", wide=True, null="-"),
     Column("email", Kind.TEXT, "the user's e-mail address", null="-"),
 )
+
+
+def find_user(connection: sa.Connection, name: str) -> UUID:
+    """Return whose adjustments a name means: an account's, a gone one's by its UUID, or nobody's; raises as `find` does."""
+    if is_nobody(name):
+        return UNATTRIBUTED
+    try:
+        return find(connection, USER, name).id
+    except NotFoundError:
+        if (gone := _gone(connection, name.strip())) is None:
+            raise
+        return gone
+
+
+def _gone(connection: sa.Connection, name: str) -> UUID | None:
+    """Return the UUID where closed months know it."""
+    kept = "SELECT user_id FROM avatarlab_admin.usage_adjustment UNION ALL SELECT user_id FROM avatarlab_admin.period_figures"
+    try:
+        bound = {"user": UUID(name)}
+    except ValueError:
+        return None
+    found: UUID | None = connection.scalar(
+        sa.text(f"SELECT user_id FROM ({kept}) AS kept WHERE user_id = :user LIMIT 1"), bound
+    )
+    return found
+
+
+def _email(user_id: Expression) -> Expression:
+    """Return the SQL of whose figures these are, beside the outer join of accounts."""
+    return sa.case((user_id == UNATTRIBUTED, NOBODY), (users.c.id.is_(None), GONE), else_=users.c.email)
 
 
 def adjustments(month: date | None, user: UUID | None) -> Report:
@@ -32,7 +66,7 @@ def adjustments(month: date | None, user: UUID | None) -> Report:
         sa.select(period_close.c.closed_at).where(period_close.c.month == own.c.month).scalar_subquery()
     )
     someone = sa.func.nullif(own.c.user_id, UNATTRIBUTED)
-    email = sa.case((own.c.user_id == UNATTRIBUTED, NOBODY), else_=users.c.email)
+    email = _email(own.c.user_id)
     difference = sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)
     select = sa.select(
         own.c.month,
@@ -69,7 +103,11 @@ def adjustments(month: date | None, user: UUID | None) -> Report:
 
 
 def notes(connection: sa.Connection, months: Sequence[date], user: UUID | None = None) -> tuple[str, ...]:
-    """Return what there is to say of adjustments of these months, of one user where given."""
+    """Return what there is to say of what is in no figure of these closed months, of one user where given.
+
+    Those are adjustments, and whatever an account had that is gone: its row went with it, so its adjustments, which take
+    the same out, are told by that.
+    """
     own = usage_adjustment
     closed_at = (
         sa.select(period_close.c.closed_at).where(period_close.c.month == own.c.month).scalar_subquery()
@@ -78,16 +116,47 @@ def notes(connection: sa.Connection, months: Sequence[date], user: UUID | None =
     cost = sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)
     select = sa.select(
         sa.func.count(), sa.func.coalesce(sa.func.sum(cost).filter(own.c.metric.like("%cost")), Decimal(0))
-    ).where(own.c.month.in_(months), holds)
+    ).where(own.c.month.in_(months), holds, is_of_somebody(own.c.user_id))
+    gone = gone_notes(connection, months)
     if user is not None:
-        select = select.where(own.c.user_id == user)
+        select, gone = select.where(own.c.user_id == user), ()
     count, moved = connection.execute(select).one()
     if not count:
-        return ()
+        return gone
     costs = f", costs by {moved:+f}" if moved else ""
     return (
         f"the month is closed; {count} adjustments since then{costs} are in no figure here, see `avatarlab usage adjustments`",
+        *gone,
     )
+
+
+def is_of_somebody(user_id: Expression) -> Expression:
+    """Return the condition that the id is an account's that is there, or nobody's."""
+    return sa.or_(user_id == UNATTRIBUTED, sa.exists().where(users.c.id == user_id).correlate_except(users))
+
+
+def gone_notes(connection: sa.Connection, months: Sequence[date]) -> tuple[str, ...]:
+    """Return how much these months were closed with of accounts that are gone: none of it is in what is stored by user."""
+    count, cost = connection.execute(
+        _GONE, {"months": list(months), "nobody": UNATTRIBUTED, "idle": IDLE}
+    ).one()
+    if not count:
+        return ()
+    who = "1 account that is gone" if count == 1 else f"{count} accounts that are gone"
+    costs = "" if cost is None else f", with costs of {cost:f}"
+    return (
+        f"in no figure here: {who}{costs} when the month was closed; `avatarlab usage as-known-at` tells of that time",
+    )
+
+
+_GONE = sa.text(
+    """
+    SELECT count(DISTINCT f.user_id), sum((f.figures ->> 'total_cost')::numeric)
+    FROM avatarlab_admin.period_close p JOIN avatarlab_admin.period_figures f ON f.closing_id = p.id
+    WHERE p.reopened_at IS NULL AND p.month = ANY (:months) AND f.user_id NOT IN (:nobody, :idle)
+      AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id)
+""".replace("::", r"\:\:")
+)
 
 
 # The closings in force at :at; months without one were open then, and nothing of them was final.
@@ -156,7 +225,7 @@ def as_known_at(connection: sa.Connection, at: datetime, month: date | None) -> 
         sa.select(
             known.c.month,
             sa.func.nullif(known.c.user_id, UNATTRIBUTED).label("user_id"),
-            sa.case((known.c.user_id == UNATTRIBUTED, NOBODY), else_=users.c.email).label("email"),
+            _email(known.c.user_id).label("email"),
             *(values[name].label(name) for name in MEASURES),
             known.c.is_adjusted,
             known.c.closed_at,

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
-from avatarlab_cli.queries import costs
+from avatarlab_cli.queries import adjustments, costs
 from avatarlab_cli.queries.cost_lines import Lines, by_model
 from avatarlab_cli.queries.costs import NOBODY, PLATFORM, USER, Expression, Month
 from avatarlab_cli.report import Column, Kind, Report
@@ -76,6 +76,7 @@ def report(connection: sa.Connection, window: Window, by: Sequence[str]) -> Repo
             *_missing_notes(window, months),
             *incomplete_notes(connection, months),
             *_adjusted_notes(connection, months),
+            *adjustments.gone_notes(connection, [month.first for month in months]),
         ),
         empty=NEVER.format(_named(window)),
     )
@@ -105,7 +106,8 @@ def _adjusted_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple
     is_cost = sa.and_(own.c.metric.like("%cost"), own.c.month.in_([month.first for month in months]))
     closed = sa.select(period_close.c.closed_at).where(period_close.c.month == own.c.month).scalar_subquery()
     holds = sa.or_(closed.is_(None), own.c.recorded_at > closed)
-    amount = connection.scalar(sa.select(moved).where(is_cost, holds))
+    is_there = adjustments.is_of_somebody(own.c.user_id)
+    amount = connection.scalar(sa.select(moved).where(is_cost, holds, is_there))
     return (
         ()
         if amount is None

@@ -59,7 +59,8 @@ def difference(connection: sa.Connection, month: date, card: RateCard, *, is_clo
         "difference": after - before,
         "users": sa.func.count().filter(each.c.before.is_distinct_from(each.c.after)),
     }
-    cards = f"before is rate card {found[0].version}, after is {card.version}"
+    before_card = _as_adjusted(connection, found[0]) if is_closed else found[0]
+    cards = f"before is rate card {before_card.version}, after is {card.version}"
     since = "where stored is not before, rows have come or gone since the last run"
     return Report(
         sa.select(*(figures[column.name].label(column.name) for column in columns)).group_by(each.c.kind),

@@ -162,6 +162,14 @@ def check(
     )
 
 
+def over(connection: sa.Connection) -> tuple[list[str], tuple[str, ...]]:
+    """Return the ids of those whom `check` reports over a limit, and its notes."""
+    report = check(connection, near_percent=100)
+    found = report.select.subquery("found")
+    ids = sa.select(sa.cast(found.c.id, sa.Text)).where(found.c.state == "over").distinct()
+    return list(connection.scalars(ids.order_by(sa.cast(found.c.id, sa.Text)))), report.notes
+
+
 def _unjudged(
     connection: sa.Connection, found: sa.Subquery, judged: Judged, asked: list[sa.ColumnElement[bool]]
 ) -> tuple[str, ...]:

@@ -48,8 +48,15 @@ MEASURES = (*METRICS, "storage_bytes", "storage_byte_days", *COSTS, "total_cost"
 _SHOWN = frozenset({"chat_messages_count", "images_generated", "storage_bytes", "total_cost"})
 # In the place of an e-mail address, for what belongs to no user.
 NOBODY = "(unattributed)"
+UNATTRIBUTED_NAME = "unattributed"
+"""What is said in place of a user for what belongs to nobody."""
 _INCOMPLETE = "whether something of the cost has no price"
 _NOT_COMPUTED = "No usage is stored for {}; `avatarlab job run monthly-usage` computes it."
+
+
+def is_nobody(name: str) -> bool:
+    """Tell whether a user's name stands for what belongs to nobody."""
+    return name.strip().lower() in (UNATTRIBUTED_NAME, NOBODY)
 
 
 def kind_of(measure: str) -> Kind:

@@ -1,6 +1,6 @@
 """What adds up to one stored figure of usage: day by day beside what the source rows say now, or row by row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.queries import users
-from avatarlab_cli.queries.usage import NOBODY, demand_measure, help_of
+from avatarlab_cli.queries.usage import NOBODY, demand_measure, help_of, is_nobody
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup import pruned
@@ -23,13 +23,11 @@ from avatarlab_cli.schema.private import pruned_daily, storage_daily, usage_dail
 from avatarlab_cli.timeframe import Window, month_window
 
 STORED_BYTES = ("storage_bytes", "storage_byte_days")
-UNATTRIBUTED_NAME = "unattributed"
-"""What is said in place of a user for what belongs to nobody."""
 
 
 def find_user(connection: sa.Connection, name: str) -> UserName:
     """Return the user of this name, or nobody where it says so; raises as `users.find_user` does."""
-    if name.strip().lower() in (UNATTRIBUTED_NAME, NOBODY):
+    if is_nobody(name):
         return UserName(UNATTRIBUTED, NOBODY)
     return users.find_user(connection, name)
 
@@ -57,15 +55,15 @@ def explain(
     counted = _Counted(availability(probe(connection)), user, window, metric)
     if metric in pruned.METRICS:
         pruned.demand_kept(connection)
-    by_day = _by_day(connection, counted)
-    notes = tuple(_notes(connection, counted, by_day))
+    days = connection.execute(_by_day(connection, counted)).all()
+    notes = tuple(_notes(connection, counted, days))
     who = user.email or user.id
     empty = f"Of {who} there is no {metric} in {month:%Y-%m}: nothing to add up, and no row."
     if is_by_row:
         return Report(
             _by_row(counted), _row_columns(metric), sort="at,table,row_id", notes=notes, empty=empty
         )
-    return Report(by_day, _day_columns(metric), sort="day", notes=notes, empty=empty)
+    return Report(_told(days), _day_columns(metric), sort="day", notes=notes, empty=empty)
 
 
 class _Counted:
@@ -182,6 +180,16 @@ def _by_day(connection: sa.Connection, counted: _Counted) -> sa.Select[Any]:
     return sa.select(*every.c).where(sa.or_(*is_anything))
 
 
+def _told(days: Sequence[sa.Row[Any]]) -> sa.Select[Any]:
+    """Return the SELECT of the days as they were found: what the notes say of them is said of the same rows."""
+    figures = (sa.column(name, sa.BigInteger) for name in ("stored", "rows", "pruned", "difference"))
+    # A VALUES needs a row.
+    rows = [tuple(day) for day in days] or [(None,) * 5]
+    listed = sa.values(sa.column("day", sa.Date), *figures, name="days").data(rows)
+    columns = (sa.cast(column, column.type).label(column.name) for column in listed.c)
+    return sa.select(*columns).where(listed.c.day.is_not(None))
+
+
 def _sums(parts: Iterator[sa.Select[Any]], name: str) -> sa.Subquery:
     each = next(parts, None)
     each = _nothing() if each is None else each
@@ -205,7 +213,7 @@ def _nothing() -> sa.Select[Any]:
     return sa.select(*nulls).where(sa.false())
 
 
-def _notes(connection: sa.Connection, counted: _Counted, by_day: sa.Select[Any]) -> Iterator[str]:
+def _notes(connection: sa.Connection, counted: _Counted, days: Sequence[sa.Row[Any]]) -> Iterator[str]:
     metric, month = counted.metric, f"{counted.window.first:%Y-%m}"
     if counted.reason is not None:
         yield f"{metric} cannot be counted here: {counted.reason}"
@@ -214,22 +222,15 @@ def _notes(connection: sa.Connection, counted: _Counted, by_day: sa.Select[Any])
         yield f"no month {month} is stored of {counted.user.email or counted.user.id}"
     elif found is not None and found.value is not None:
         yield f"the stored figure of {month} is {found.value}"
-    days = by_day.subquery("days")
-    total, off = connection.execute(
-        sa.select(sa.func.sum(days.c.stored), sa.func.count().filter(days.c.difference != 0))
-    ).one()
+    total = sum(day.stored for day in days if day.stored is not None)
+    off = sum(1 for day in days if day.difference)
     if off:
         yield (
             f"on {off} day{'s' if off > 1 else ''} the rows now say something else than what is stored: some came, changed"
             f" or went since; `avatarlab job run monthly-usage --month {month}` computes an open month anew"
         )
-    if (
-        found is not None
-        and found.value is not None
-        and metric != "storage_bytes"
-        and found.value != (total or 0)
-    ):
-        yield f"the days add up to {total or 0}: they were computed at another time than the month"
+    if found is not None and found.value is not None and metric != "storage_bytes" and found.value != total:
+        yield f"the days add up to {total}: they were computed at another time than the month"
 
 
 def _month_figure(connection: sa.Connection, counted: _Counted) -> sa.Row[Any] | None:

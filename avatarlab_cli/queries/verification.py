@@ -8,13 +8,16 @@ from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import windows
 from avatarlab_cli.rollup.daily import COSTS, COUNTS
 from avatarlab_cli.rollup.verifying import DIFFERENCES
+from avatarlab_cli.rollup.verifying_platform import DIVIDED, NUMBERS
 from avatarlab_cli.timeframe import Window
 
-FIGURES = (*COUNTS, "storage_byte_days", *COSTS, "total_cost", "is_over_limit")
+FIGURES = tuple(
+    dict.fromkeys((*COUNTS, "storage_byte_days", *COSTS, "total_cost", "is_over_limit", *NUMBERS, *DIVIDED))
+)
 COLUMNS = (
-    Column("stored_in", help="usage_daily, monthly_usage, or closed month"),
+    Column("stored_in", help="usage_daily, monthly_usage, platform_statistics, or closed month"),
     Column("day", Kind.DATE, "the day, or the first of the month"),
-    Column("user_id", Kind.ID, "whose figure it is; zeros for nobody's"),
+    Column("user_id", Kind.ID, "whose figure it is; zeros for nobody's, none for the platform's", null="-"),
     Column("metric", help="which figure"),
     Column("stored", Kind.DECIMAL, "what is on record, adjustments included"),
     Column("actual", Kind.DECIMAL, "what the sources say now"),
@@ -32,7 +35,8 @@ def differences(connection: sa.Connection, metric: str | None) -> list[dict[str,
     found = sa.table(DIFFERENCES, *(sa.column(column.name) for column in COLUMNS))
     wanted = sa.select(found).order_by(found.c.day, found.c.user_id, found.c.metric, found.c.stored_in)
     if metric is not None:
-        wanted = wanted.where(found.c.metric == metric)
+        # A figure's parts, as users_by_tier.pro, are that figure's.
+        wanted = wanted.where(sa.func.split_part(found.c.metric, ".", 1) == metric)
     return [dict(row) for row in connection.execute(wanted).mappings()]
 
 
@@ -42,5 +46,5 @@ def repairs(database: Database, window: Window) -> list[tuple[str, Window]]:
         first = windows.first_open(connection)
     closed = Window(window.first, min(window.end, first))
     opened = Window(max(window.first, first), window.end)
-    wanted = (("verify", closed), ("monthly-usage", opened))
+    wanted = (("verify", closed), ("monthly-usage", opened), ("platform-statistics", opened))
     return [(name, days) for name, days in wanted if days.first < days.end]

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, closing, fresh, frozen, limits, monthly, pruned, rates, windows
+from avatarlab_cli.rollup import accounts, closing, fresh, frozen, limits, pruned, rates, windows
 from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.daily import Scope, select_days
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
@@ -151,8 +151,7 @@ def _collect_now(  # noqa: PLR0913 - likewise
 ) -> None:
     """Create usage_month_fresh of what the users' month would be now, each of them with a row, and IDLE as well."""
     prices = fresh.temporary(connection, "rates_fresh", rates.stored(version))
-    window = month_window(month)
-    days: sa.Select[Any] = select_days(Scope(window), available, prices, version)
+    days: sa.Select[Any] = select_days(Scope(month_window(month)), available, prices, version)
     bound = {"month": month, "closing": closing_id}
     if cells is not None:
         users = f"SELECT '{frozen.IDLE}'::uuid AS user_id UNION SELECT user_id FROM {cells.name} WHERE month = :month"
@@ -162,16 +161,8 @@ def _collect_now(  # noqa: PLR0913 - likewise
     fresh.temporary(connection, "closing_sources", days)
     if cells is None:
         fresh.temporary(connection, "closing_users", sa.text(_EVERYBODY), **bound)
-    sql = sa.text(frozen.with_nothing("closing_sources", "closing_users", available))
-    fresh.temporary(connection, "closing_days", sql, month=month)
-    monthly.collect(
-        connection,
-        monthly.Scope(window),
-        available,
-        today=today,
-        rate_version=version,
-        days="closing_days",
-        without=None,
+    frozen.sum_month(
+        connection, month, "closing_sources", "closing_users", available, today=today, version=version
     )
 
 

@@ -25,6 +25,7 @@ from avatarlab_cli.rollup import (
 from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import LiveSchema, probe
+from avatarlab_cli.schema.private import rollup_state
 from avatarlab_cli.timeframe import month_window, next_month
 
 _FIRST_WITH_FIGURES = sa.text("""
@@ -81,9 +82,13 @@ class Closed:
 
 
 def lock(connection: sa.Connection) -> None:
-    """Keep jobs, and other closings, away until the transaction ends; raises BusyError while one is under way."""
+    """Keep jobs, and other closings, away until the transaction ends; raises BusyError while one is under way.
+
+    A job whose snapshot is older than this finds the row of rollup_state written since, and runs again.
+    """
     if not try_lock(connection, LOCK):
         raise BusyError("a job is computing usage", hint="it is safe to try again later")
+    connection.execute(sa.update(rollup_state).values(run_id=rollup_state.c.run_id))
 
 
 def first_open_month(connection: sa.Connection) -> date | None:

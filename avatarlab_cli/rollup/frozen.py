@@ -87,23 +87,40 @@ def keep(  # noqa: PLR0913 - what a month is made of
         "closing_idle",
         sa.text(f"SELECT unnest(ARRAY['{UNATTRIBUTED}', '{IDLE}']::uuid[]) AS user_id"),
     )
-    days = sa.text(with_nothing(nobody.name, "closing_idle", available))
-    fresh.temporary(connection, "closing_days", days, month=month)
+    sum_month(connection, month, nobody.name, "closing_idle", available, today=today, version=version)
+    connection.execute(sa.text(_KEEP), {"closing": closing, "month": month})
+    rows = "SELECT count(*) FROM public.monthly_usage WHERE usage_month = :month"
+    return int(connection.execute(sa.text(rows), {"month": month}).scalar_one())
+
+
+def sum_month(  # noqa: PLR0913 - what a month is made of
+    connection: sa.Connection,
+    month: date,
+    days: str,
+    users: str,
+    available: Availability,
+    *,
+    today: date,
+    version: str,
+) -> None:
+    """Create usage_month_fresh of what a month's `days` come to, nobody's too, with a row for each of the `users`.
+
+    Both are temporary tables. Needs those of accounts, rates and limits as well.
+    """
+    sql = sa.text(_with_nothing(days, users, available))
+    fresh.temporary(connection, "closing_days", sql, month=month)
     monthly.collect(
         connection,
-        monthly.Scope(window),
+        monthly.Scope(month_window(month)),
         available,
         today=today,
         rate_version=version,
         days="closing_days",
         without=None,
     )
-    connection.execute(sa.text(_KEEP), {"closing": closing, "month": month})
-    rows = "SELECT count(*) FROM public.monthly_usage WHERE usage_month = :month"
-    return int(connection.execute(sa.text(rows), {"month": month}).scalar_one())
 
 
-def with_nothing(days: str, users: str, available: Availability) -> str:
+def _with_nothing(days: str, users: str, available: Availability) -> str:
     """Return the SQL of some days and, so that each of some users has a row in the month, of a day with nothing for each."""
     nothing = [f"{'0' if available.has(name) else 'NULL'}::bigint" for name in METRICS]
     return f"""

@@ -80,6 +80,15 @@ def recompute(
     Needs the temporary tables of accounts and rates, usage_daily for the window and 30 days before it, and
     subscription_daily up to its end.
     """
+    table = collect(connection, known, available, live)
+    inside = sa.and_(
+        platform_statistics.c.stat_date >= window.first, platform_statistics.c.stat_date < window.end
+    )
+    return fresh.replace(connection, platform_statistics, table, ["stat_date"], window=inside)
+
+
+def collect(connection: sa.Connection, known: Window, available: Availability, live: LiveSchema) -> sa.Table:
+    """Create the temporary table platform_statistics_fresh of the known days, from what `recompute` needs."""
     bound = {"first": known.first, "end": known.end, "nobody": UNATTRIBUTED}
     back = bound | {"back": known.first - timedelta(days=TRAILING_DAYS)}
     missing = skipped(live)
@@ -99,11 +108,7 @@ def recompute(
     }
     for name, query in parts.items():
         fresh.temporary(connection, name, query, **back)
-    table = fresh.temporary(connection, "platform_statistics_fresh", sa.text(_joined_sql(available)), **bound)
-    inside = sa.and_(
-        platform_statistics.c.stat_date >= window.first, platform_statistics.c.stat_date < window.end
-    )
-    return fresh.replace(connection, platform_statistics, table, ["stat_date"], window=inside)
+    return fresh.temporary(connection, "platform_statistics_fresh", sa.text(_joined_sql(available)), **bound)
 
 
 def _trailing(pairs: str, width: int) -> str:

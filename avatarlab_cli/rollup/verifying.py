@@ -5,7 +5,17 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, adjusting, fresh, limits, monthly, pruned, rates, windows
+from avatarlab_cli.rollup import (
+    accounts,
+    adjusting,
+    fresh,
+    limits,
+    monthly,
+    pruned,
+    rates,
+    verifying_platform,
+    windows,
+)
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.rollup.daily import COSTS, COUNTS, Scope, select_days
 from avatarlab_cli.rollup.rates import RateCard
@@ -13,7 +23,7 @@ from avatarlab_cli.schema.live import probe
 from avatarlab_cli.timeframe import Window, month_window, next_month
 
 DIFFERENCES = "verify_differences"
-"""The temporary table of what differs: stored_in, day (of a month its first), user_id, metric, stored, actual."""
+"""The temporary table of what differs: stored_in, day (of a month its first), user_id (NULL for the platform's), metric, stored, actual."""
 
 
 def months_of(window: Window) -> list[date]:
@@ -42,7 +52,7 @@ _FIRST = sa.text(
 def compare(connection: sa.Connection, months: Iterable[date], today: date, card: RateCard) -> int:
     """Create the table of DIFFERENCES for these months and return its length.
 
-    Of open months every day and month is compared. Of closed ones what changed since they were closed is recorded as
+    Of open months every day and month is compared, and the platform's days before today. Of closed ones what changed since they were closed is recorded as
     adjustments; these are the differences. Needs the jobs' lock and a transaction that may write.
     """
     pruned.demand_kept(connection)
@@ -61,6 +71,10 @@ _NONE = sa.text("""
     SELECT ''::text AS stored_in, date 'epoch' AS day, CAST(NULL AS uuid) AS user_id, ''::text AS metric,
            0::numeric AS stored, 0::numeric AS actual WHERE false
 """)
+_OF_PLATFORM = sa.text(f"""
+    INSERT INTO {DIFFERENCES} (stored_in, day, metric, stored, actual)
+    VALUES ('platform_statistics', :day, :metric, :stored, :actual)
+""")
 # What this transaction recorded.
 _ADJUSTED = f"""
     INSERT INTO {DIFFERENCES}
@@ -77,7 +91,7 @@ def _compare(connection: sa.Connection, month: date, today: date, card: RateCard
     accounts.collect(connection, live)
     limits.collect(connection, live, today)
     days = select_days(Scope(window), available, prices, card.version).subquery("each")
-    fresh.temporary(connection, "verify_days", sa.select(days).where(days.c.day.is_not(None)))
+    each = fresh.temporary(connection, "verify_days", sa.select(days).where(days.c.day.is_not(None)))
     scope = monthly.Scope(window)
     monthly.collect(connection, scope, available, today=today, rate_version=card.version, days="verify_days")
     bound = {"first": window.first, "end": window.end}
@@ -88,6 +102,10 @@ def _compare(connection: sa.Connection, month: date, today: date, card: RateCard
         values = ", ".join(f"('{f.partition(':')[0]}', s.{f}::numeric, f.{f}::numeric)" for f in figures)
         sql = _DIFFERING.format(name=name, table=table, day=day, now=now, values=values)
         connection.execute(sa.text(sql.replace("::", r"\:\:")), bound)
+    if found := verifying_platform.compare(
+        connection, window, today, days=each, available=available, live=live
+    ):
+        connection.execute(_OF_PLATFORM, found)
 
 
 # A row that only one side has differs in what it is not nothing of.

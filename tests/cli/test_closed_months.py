@@ -1,16 +1,23 @@
 """What happens under months that are closed, as an admin meets it: deletion, repricing, and what may be taken back."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from avatarlab_cli.errors import ExitCode
-from tests.cli.acting import act, copied, entries, user_id
-from tests.database.contents import contents
+from avatarlab_cli.actions.period import Close
+from avatarlab_cli.database import Database
+from avatarlab_cli.errors import BusyError, ExitCode
+from avatarlab_cli.rollup import rates
+from jobs.registry import BY_NAME
+from jobs.runner import Order
+from jobs.runner import execute as execute_job
+from tests.cli.acting import act, carry_out, copied, entries, user_id
+from tests.database.test_act_concurrency import at_once
 
 ANN, BEN = "ann@example.com", "ben@example.com"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -83,6 +90,38 @@ def test_a_deleted_account_is_adjusted_and_the_digest_survives(closed: str) -> N
     assert checked(closed) == ExitCode.FOUND
 
 
+def test_a_gone_account_is_named_by_its_uuid(closed: str) -> None:
+    """What was recorded of it is found, as nobody's is by that name; of another UUID nothing is known."""
+    act(closed, *GONE)
+    for name, email in ((str(user_id(ANN)), "(gone)"), ("unattributed", "(unattributed)")):
+        execute(
+            closed,
+            "INSERT INTO avatarlab_admin.usage_adjustment (month, user_id, metric, before, after)"
+            " VALUES ('2025-03-01', %s, 'feedback_good', 1, 2)",
+            user_id(ANN) if email == "(gone)" else NOBODY,
+        )
+        done = act(closed, "usage", "adjustments", "--user", name, "--json")
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        assert {row["email"] for row in found} == {email}
+        assert "feedback_good" in {row["metric"] for row in found}
+    unknown = act(closed, "usage", "adjustments", "--user", str(user_id("no one")))
+    assert unknown.code == ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("report", [("usage", "month"), ("cost", "report")], ids=" ".join)
+def test_a_closed_month_says_who_is_gone(closed: str, report: tuple[str, ...]) -> None:
+    """Its figures lack the account; that and its cost are noted, and its adjustments are not told a second time."""
+    month = ("--month", "2025-03", "--json")
+    before = act(closed, *report, *month)
+    assert "in no figure here" not in before.err
+    act(closed, *GONE)
+    note = "in no figure here: 1 account that is gone, with costs of 0.001100 when the month was closed"
+    after = act(closed, *report, *month)
+    assert note in after.err
+    assert "adjustments" not in after.err
+
+
 def test_what_stays_of_a_deleted_account_is_nobodys(closed: str) -> None:
     """Rows that outlive their owner count for nobody from then on: what one loses the other has."""
     day = "INSERT INTO avatarlab_admin.pruned_daily (day, user_id, definition_version, api_requests_count) VALUES ('2025-03-09', %s, 2, 4)"
@@ -91,31 +130,89 @@ def test_what_stays_of_a_deleted_account_is_nobodys(closed: str) -> None:
     assert figures(closed, "api_requests_count") == [(NOBODY, 0, 4)]
 
 
-def test_a_repricing_below_a_later_one_stays(closed: str, other_card: dict[str, str]) -> None:
-    """What was recorded since reckons from it, so the last is taken back first, and then it may be."""
-    reprice = ("cost", "reprice", "--month", "2025-03", "--yes")
-    assert act(closed, *reprice, env=other_card).code == 0
-    assert act(closed, *reprice).code == 0
-    first, second = (str(entry["seq"]) for entry in entries(closed)[-2:])
-    before = contents(closed)
-    refused = act(closed, "audit", "undo", first, "--yes")
-    assert (refused.code, contents(closed)) == (ExitCode.REFUSED, before)
-    assert "2025-03 was adjusted again, or reopened, since" in refused.err
-    for number in (second, first):
-        done = act(closed, "audit", "undo", number, "--yes")
-        assert done.code == 0, done.err
-    assert execute(closed, "SELECT count(*) FROM avatarlab_admin.usage_adjustment") == [(0,)]
-
-
-def test_a_repricing_before_a_reopening_stays(closed: str, other_card: dict[str, str]) -> None:
-    """What was known of a month before it was reopened is history."""
-    assert act(closed, "cost", "reprice", "--month", "2025-03", "--yes", env=other_card).code == 0
-    number = str(entries(closed)[-1]["seq"])
-    months = json.loads(act(closed, "period", "list", "--json").out)
-    for month in sorted((row["month"] for row in months if row["state"] == "closed"), reverse=True):
-        if month >= "2025-03":
-            done = act(closed, "period", "reopen", month, "--reason", "late", "--yes")
-            assert done.code == 0, done.err
-    refused = act(closed, "audit", "undo", number, "--yes")
+def test_a_repricing_is_taken_back_by_another(closed: str, other_card: dict[str, str]) -> None:
+    """It names the card before, by which the costs are again what they were; what was known meanwhile stays on record."""
+    done = act(closed, "cost", "reprice", "--month", "2025-03", "--yes", env=other_card)
+    assert done.code == 0, done.err
+    between = now(closed)
+    refused = act(closed, "audit", "undo", str(entries(closed)[-1]["seq"]), "--yes")
     assert refused.code == ExitCode.REFUSED
-    assert "2025-03 was adjusted again, or reopened, since" in refused.err
+    (back,) = re.findall("`avatarlab (cost reprice .*)` takes it back", done.err)
+    assert act(closed, *back.split(), "--yes").code == 0
+    costs = "SELECT before::text, after::text FROM avatarlab_admin.usage_adjustment WHERE user_id = %s ORDER BY recorded_at"
+    assert execute(closed, costs, user_id(ANN)) == [("0.001100", "0.005000"), ("0.005000", "0.001100")]
+    assert voice_cost(closed, between) == "0.005000"
+    assert voice_cost(closed, now(closed)) == "0.001100"
+
+
+@pytest.fixture
+def ended(platform: str) -> Iterator[str]:
+    """A platform on which Ann spoke in March, which is computed and not closed."""
+    with copied(platform) as conninfo:
+        execute(conninfo, SPOKEN, user_id(ANN))
+        for job in ("monthly-usage", "platform-statistics"):
+            assert act(conninfo, "job", "run", job).code == 0
+        yield conninfo
+
+
+def test_two_close_a_month_at_once(ended: str) -> None:
+    """One closes it, the other says that it is closed, or that somebody is at it; there is one closing and one entry."""
+    last = len(entries(ended))
+    outcomes = at_once(*(lambda: _tried(lambda: carry_out(ended, Close(), "2025-03")) for _ in range(3)))
+    done = [outcome for outcome in outcomes if not isinstance(outcome, BusyError)]
+    found = sorted((outcome.result, outcome.detail) for (outcome,) in done)
+    assert found == [("changed", None), *[("unchanged", "is closed already")] * (len(done) - 1)]
+    assert len(entries(ended)) == last + 1
+    assert closings(ended) == (1, 0)
+    assert checked(ended) == 0
+
+
+def test_the_job_and_an_admin_close_at_once(ended: str) -> None:
+    """Whoever comes first closes it, and the month has one closing."""
+    order = Order(rates.load())
+    at_once(
+        lambda: _tried(lambda: carry_out(ended, Close(), "2025-03")),
+        lambda: _tried(lambda: execute_job(Database(ended), BY_NAME["close-month"], order)),
+    )
+    assert closings(ended) == (1, 0)
+    assert checked(ended) == 0
+
+
+def _tried(deed: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever it returns)
+    """Do it; return that somebody else was at it where that is so."""
+    try:
+        return deed()
+    except BusyError as error:
+        return error
+
+
+def closings(conninfo: str) -> tuple[int, int]:
+    """Return how many closings of March there are, and how many there were before."""
+    tables = ("period_close", "period_history")
+    counts = (f"(SELECT count(*) FROM avatarlab_admin.{name} WHERE month = '2025-03-01')" for name in tables)
+    ((now_closed, before),) = execute(conninfo, f"SELECT {', '.join(counts)}")
+    return now_closed, before
+
+
+def test_an_open_month_is_priced_by_no_stored_card(closed: str) -> None:
+    """A run prices it by the card in force, so another one is refused; one that is not there is not found."""
+    month = execute(closed, "SELECT to_char(now(), 'YYYY-MM')")[0][0]
+    version = execute(closed, "SELECT version FROM avatarlab_admin.rate_card")[0][0]
+    for of, when, code in ((version, month, ExitCode.USAGE), ("0000", "2025-03", ExitCode.NOT_FOUND)):
+        done = act(closed, "cost", "reprice", "--month", when, "--version", of, "--yes")
+        assert (done.code, done.out) == (code, "")
+
+
+def now(conninfo: str) -> str:
+    """Return the database's time."""
+    return str(
+        execute(conninfo, 'SELECT to_char(clock_timestamp(), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')')[0][0]
+    )
+
+
+def voice_cost(conninfo: str, at: str) -> str | None:
+    """Return what was known of Ann's speech in March at a time."""
+    found = act(conninfo, "usage", "as-known-at", at, "--month", "2025-03", "--json")
+    assert found.code == 0, found.err
+    costs: dict[str, str | None] = {row["email"]: row["voice_cost"] for row in json.loads(found.out)}
+    return costs[ANN]

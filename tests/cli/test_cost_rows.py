@@ -73,7 +73,7 @@ def usage(conninfo: str) -> list[tuple[object, ...]]:
 
 
 def test_a_closed_month(priced: str, card: dict[str, str]) -> None:
-    """Its figures stay; the differences are adjustments of an audited act, which is undone, and done twice is done once."""
+    """Its figures stay; the differences are adjustments of an audited act, which another takes back, and done twice is done once."""
     close(priced)
     before = usage(priced)
     dry = act(priced, "cost", "reprice", *MAY, "--dry-run", "--json", env=card)
@@ -98,12 +98,7 @@ def test_a_closed_month(priced: str, card: dict[str, str]) -> None:
         ("image_cost", Decimal("0.06"), Decimal("0.0525")),
         ("voice_cost", Decimal("0.00033"), Decimal("0.00066")),
     ]
-    numbers = [str(entry["seq"]) for entry in entries(priced) if entry["action"] == "cost.reprice"]
-    assert len(numbers) == 2
-    for number in reversed(numbers):
-        taken_back = act(priced, "audit", "undo", number, "--yes")
-        assert taken_back.code == 0, taken_back.err
-    assert adjustments(priced) == []
+    assert len([entry for entry in entries(priced) if entry["action"] == "cost.reprice"]) == 2
     assert usage(priced) == before
 
 

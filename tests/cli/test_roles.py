@@ -81,6 +81,7 @@ RULES = {
     "tier cancel": _act(MANAGERS, "paying1@example.com"),
     "tier override": _act(MANAGERS, "paying1@example.com", "max_avatars", "9", "--until", "never", *REASON),
     "tier repair": _act(MANAGERS, ANN),
+    "tier enforce": _act(CARERS, ANN),
     "tier trial start": _act(MANAGERS, ANN, "pro"),
     "tier trial extend": _act(MANAGERS, "trying1@example.com", "--days", "3"),
     "tier requests list": _report(EVERYBODY),

@@ -198,3 +198,58 @@ def test_the_digest_tells_of_an_alteration_and_outlives_an_account(migrated: Dat
         (row,) = (row for row in shown(connection, closings.months()) if row["month"] == JANUARY)
         assert (row["figures"], row["accounts_gone"]) == ("intact", 1)
         assert shown(connection, closings.altered()) == []
+
+
+def test_a_missing_table_leaves_its_figures_as_they_are_known(migrated: Database) -> None:
+    """What cannot be counted any more is named and not taken for nothing; what can be is adjusted."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        speech = (
+            "insert into tts_generations (user_id, text, created_at) values (:user, 'hello', '2025-01-05Z')"
+        )
+        connection.execute(sa.text(speech), {"user": user})
+        compute(connection)
+        close(connection, JANUARY)
+        connection.execute(sa.text("drop table tts_generations cascade"))
+        add_avatar(connection, user, datetime(2025, 1, 9, tzinfo=UTC))
+        done = adjusting.adjust(connection, TODAY, months=[JANUARY])
+        assert (done.recorded, {"tts_generations", "tts_characters", "voice_cost"} - done.skipped.keys()) == (
+            1,
+            set(),
+        )
+        assert known(connection)[user, JANUARY]["avatars_created"] == 2
+        assert known(connection)[user, JANUARY]["tts_characters"] == 5
+        assert adjusting.adjust(connection, TODAY, months=[JANUARY]).recorded == 0
+
+
+def test_what_belongs_to_nobody_is_adjusted(migrated: Database) -> None:
+    """A row without an owner that came late is nobody's difference, and so is one that went; both are told once."""
+    with rolled_back(migrated) as connection:
+        arranged(connection)
+        add_avatar(connection, None, datetime(2025, 1, 3, tzinfo=UTC))
+        compute(connection)
+        close(connection, JANUARY)
+        for days, expected in ((7, (1, 2)), (8, (2, 3))):
+            add_avatar(connection, None, datetime(2025, 1, days, tzinfo=UTC))
+            assert adjusting.adjust(connection, TODAY, months=[JANUARY]).recorded == 1
+            assert of_nobody(connection)[-1] == expected
+        connection.execute(sa.text("delete from avatars where user_id is null"))
+        assert adjusting.adjust(connection, TODAY, months=[JANUARY]).recorded == 1
+        assert of_nobody(connection) == [(1, 2), (2, 3), (3, 0)]
+        assert adjusting.adjust(connection, TODAY, months=[JANUARY]).recorded == 0
+        rows = connection.execute(adjustments.adjustments(JANUARY, UUID(int=0)).select).mappings().all()
+        assert {(row["email"], row["user_id"], row["metric"]) for row in rows} == {
+            ("(unattributed)", None, "avatars_created")
+        }
+
+
+def of_nobody(connection: sa.Connection) -> list[tuple[int, int]]:
+    """Return what was recorded of nobody's avatars, before and after, the earliest first."""
+    found = connection.execute(
+        sa.text(
+            "select before, after from avatarlab_admin.usage_adjustment"
+            " where user_id = :nobody and metric = 'avatars_created' order by recorded_at"
+        ),
+        {"nobody": UUID(int=0)},
+    )
+    return [(int(row.before), int(row.after)) for row in found]

@@ -84,6 +84,56 @@ def test_every_difference_is_found(database: Database) -> None:
     assert differences(database, MAY) == []
 
 
+def test_every_figure_of_the_platform_is_verified(database: Database) -> None:
+    """Revenue, a tier's users and a day that is gone are named with what the sources say; repaired, all is as it was."""
+    before = statistics(database)
+    sql(
+        database,
+        'UPDATE platform_statistics SET mrr = mrr + 5, users_by_tier = users_by_tier || \'{"free": 0, "none": 3}\''
+        " WHERE stat_date = '2025-05-07'",
+        "DELETE FROM platform_statistics WHERE stat_date = '2025-05-20'",
+    )
+    changed = statistics(database)
+    found = differences(database, MAY)
+    assert {(row["stored_in"], row["user_id"]) for row in found} == {("platform_statistics", None)}
+    seventh, gone = before[date(2025, 5, 7)], before[date(2025, 5, 20)]
+    told = {(row["day"], row["metric"]): (row["stored"], row["actual"]) for row in found}
+    for metric, stored, actual in (
+        ("mrr", seventh["mrr"] + 5, seventh["mrr"]),
+        ("users_by_tier.free", 0, seventh["users_by_tier"]["free"]),
+        ("users_by_tier.none", 3, None),
+    ):
+        assert told.pop((date(2025, 5, 7), metric)) == (stored, actual)
+    assert {day for day, _ in told} == {date(2025, 5, 20)}
+    assert told[date(2025, 5, 20), "total_users"] == (None, gone["total_users"])
+    assert len(differences(database, MAY, "users_by_tier")) == 2 + len(gone["users_by_tier"])
+    assert statistics(database) == changed
+    for name, days in verification.repairs(database, MAY):
+        run(database, name, days)
+    assert differences(database, MAY) == []
+    assert statistics(database) == before
+
+
+def test_the_platform_follows_its_sources(database: Database) -> None:
+    """An account that came late counts on its day and on all after it, up to yesterday, whatever is stored of usage."""
+    sql(
+        database,
+        "INSERT INTO auth.users (id, email, created_at) VALUES (gen_random_uuid(), 'late@example.com', '2025-06-10')",
+    )
+    found = differences(database, Window(date(2025, 6, 1), date(2025, 7, 1)))
+    assert {str(row["metric"]) for row in found} == {"total_users", "new_users", "users_by_tier.free"}
+    totals = [row["day"] for row in found if row["metric"] == "total_users"]
+    assert totals == [date(2025, 6, day) for day in range(10, TODAY.day)]
+
+
+def statistics(database: Database) -> dict[date, dict[str, Any]]:
+    """Return the stored days of the platform, without what tells of the writing alone."""
+    unread = {"id", "created_at", "updated_at", "computed_at"}
+    with database.read() as connection:
+        rows = connection.execute(sa.text("SELECT * FROM platform_statistics")).mappings()
+        return {row["stat_date"]: {n: v for n, v in row.items() if n not in unread} for row in rows}
+
+
 def test_a_row_that_is_gone_is_found(database: Database) -> None:
     """Of a row that is not stored each figure that is not nothing differs."""
     sql(
