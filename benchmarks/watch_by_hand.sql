@@ -187,15 +187,22 @@ JOIN avatars a ON a.id = f.avatar_id JOIN auth.users u ON u.id = f.user_id
 ORDER BY without_embedding DESC, duplicated DESC, empty DESC, chunks, file_id;
 
 -- avatarlab training errors --since 2025-07-01
-SELECT message, count(*) AS occurrences, count(DISTINCT user_id) AS users, min(created_at) AS first_seen,
-       max(created_at) AS last_seen
-FROM (SELECT regexp_replace(regexp_replace(regexp_replace(
-                 left(split_part(btrim(coalesce(nullif(details ->> 'error', ''), message), E' \n\r\t'), E'\n', 1), 300),
+SELECT source, message, count(*) AS occurrences, count(DISTINCT user_id) AS users, min(at) AS first_seen, max(at) AS last_seen
+FROM (SELECT source, regexp_replace(regexp_replace(regexp_replace(
+                 left(split_part(btrim(text, E' \n\r\t'), E'\n', 1), 300),
                  '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '<id>', 'gi'),
                  '\m(ftjob|file|org|req|run)[-_](?=[a-z]*[0-9])[0-9a-z]{6,}', '<id>', 'gi'), '[0-9]+', '<n>', 'g') AS message,
-             user_id, created_at
-      FROM avatar_training_logs WHERE log_type = 'error' AND created_at >= '2025-07-01Z') AS e
-GROUP BY message ORDER BY occurrences DESC;
+             user_id, at
+      FROM (SELECT 'log' AS source, coalesce(nullif(details ->> 'error', ''), message) AS text, user_id, created_at AS at
+            FROM avatar_training_logs WHERE log_type = 'error'
+            UNION ALL
+            SELECT 'fine-tune', error_message, user_id, coalesce(finished_at, created_at)
+            FROM avatar_fine_tune_jobs WHERE error_message <> ''
+            UNION ALL
+            SELECT 'session', fine_tune_error, user_id, coalesce(completed_at, created_at)
+            FROM avatar_training_data WHERE fine_tune_error <> '') AS each
+      WHERE at >= '2025-07-01Z') AS e
+GROUP BY source, message ORDER BY occurrences DESC;
 
 -- The run with the longest log.
 -- avatarlab training logs 0589e703-8b0c-83e7-40b3-ca3b5a5d00e2

@@ -63,8 +63,8 @@ def errors(connection: sa.Connection, span: Span) -> Report:
 def alike(text: Expression) -> Expression:
     """Return the beginning of a message's first line, with what differs from case to case taken out."""
     line = sa.func.left(sa.func.split_part(sa.func.btrim(text, " \n\r\t"), "\n", 1), LONGEST)
-    for pattern, stands in ((_UUID, "<id>"), (_ID, "<id>"), ("[0-9]+", "<n>")):
-        line = sa.func.regexp_replace(line, pattern, stands, "gi")
+    for pattern, stands, flags in ((_UUID, "<id>", "gi"), (_ID, "<id>", "gi"), ("[0-9]+", "<n>", "g")):
+        line = sa.func.regexp_replace(line, pattern, stands, flags)
     return line
 
 
