@@ -9,28 +9,15 @@ import sqlalchemy as sa
 
 from avatarlab_cli.actions.act import Act, Refusal, Run, Touched
 from avatarlab_cli.actions.user import ADMIN, account_rows, neutralise_keys, set_label, shut_out
-from avatarlab_cli.database import try_lock
-from avatarlab_cli.errors import BusyError, ExitCode, UsageError
+from avatarlab_cli.errors import ExitCode, UsageError
 from avatarlab_cli.queries import deletion, objects
 from avatarlab_cli.queries.naming import USER
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import (
-    LOCK,
-    accounts,
-    adjusting,
-    daily,
-    fresh,
-    history,
-    limits,
-    monthly,
-    rates,
-    storage,
-)
-from avatarlab_cli.rollup.availability import availability
+from avatarlab_cli.rollup import adjusting, closing, fresh, rates
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.rollup.rejudging import rejudge
 from avatarlab_cli.schema.foreign_keys import foreign_keys, relation
 from avatarlab_cli.schema.supabase import users
-from avatarlab_cli.timeframe import month_window
 
 _KINDS = {deletion.DELETES: "deleted", deletion.STAYS: "kept"}
 # What the account did and cost, month by month: its own rows go with it, and figures must not vanish.
@@ -81,7 +68,7 @@ class Delete(Act):
 class Erase(Act):
     """Delete one account for good, with every row that goes with it.
 
-    `confirm` must be the account's e-mail address. The month's usage is aggregated first, with the rates of
+    `confirm` must be the account's e-mail address. Its usage of the month is aggregated first, with the rates of
     `rates_file` or the shipped ones. Under closed months the account's figures become adjustments.
     """
 
@@ -163,21 +150,10 @@ def _targets(run: Run) -> list[tuple[int, UUID]]:
 
 
 def _aggregate(run: Run, rates_file: str | None) -> None:
-    """Bring the month's usage up to date while its rows are there; raises BusyError while a job does the same."""
-    if not try_lock(run.connection, LOCK):
-        raise BusyError("a job is computing usage", hint="it is safe to try again later")
+    """Bring the account's month up to date while its rows are there; raises BusyError while a job does the same."""
+    closing.lock(run.connection)
     today = run.execute("SELECT current_date").scalar_one()
-    window, card = month_window(today.replace(day=1)), rates.load(rates_file)
-    available = availability(run.live)
-    storage.snapshot(run.connection, window, today, run.live, available)
-    history.fill_gaps(run.connection, history.STORAGE, today)
-    prices = rates.collect(run.connection, card)
-    accounts.collect(run.connection, run.live)
-    limits.collect(run.connection, run.live, today)
-    daily.recompute(run.connection, daily.Scope(window), available, prices, card.version)
-    monthly.recompute(
-        run.connection, monthly.Scope(window), available, today=today, rate_version=card.version
-    )
+    rejudge(run.connection, run.live, "targets", today, rates.load(rates_file))
 
 
 def _counted(run: Run, user: UUID) -> dict[str, dict[str, int]]:
