@@ -49,14 +49,16 @@ def recompute(
     """
     window, whole_from = scope.window, scope.whole_from
     table = collect(connection, scope, available, today=today, rate_version=rate_version)
-    inside = sa.and_(monthly_usage.c.usage_month >= window.first, monthly_usage.c.usage_month < window.end)
+    own = monthly_usage.c
+    inside = sa.and_(own.usage_month >= window.first, own.usage_month < window.end)
     if whole_from is not None:
-        named = sa.tuple_(monthly_usage.c.user_id, monthly_usage.c.usage_month).in_(
-            sa.text("SELECT user_id, month FROM usage_touched").columns(user_id=sa.Uuid, month=sa.Date)
+        touched = sa.table("usage_touched", sa.column("user_id", sa.Uuid), sa.column("month", sa.Date))
+        running = sa.select(own.user_id, own.usage_month).where(own.usage_month >= whole_from)
+        inside = sa.and_(
+            inside, fresh.lacks(table, monthly_usage, KEYS, sa.union_all(sa.select(touched), running))
         )
-        inside = sa.and_(inside, sa.or_(monthly_usage.c.usage_month >= whole_from, named))
     if not all(available.has(metric) for metric in ADOPTED):
-        inside = sa.and_(inside, monthly_usage.c.computed_at.is_not(None))
+        inside = sa.and_(inside, own.computed_at.is_not(None))
         connection.execute(_SPARE_THE_PANELS)
     return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
 
@@ -79,26 +81,24 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
     bound = {"first": window.first, "end": window.end, "today": today, "nobody": without or _NO_ONE}
     bound |= {"whole_from": whole_from or window.first}
     chosen = _DAYS if whole_from is None else _TOUCHED_DAYS
-    of_days = {
-        "usage_coverage": _COVERAGE if whole_from is None else _TOUCHED_COVERAGE,
-        "usage_unpriced": _UNPRICED.format(days=chosen),
-        "usage_sums": _sums_sql(available, chosen),
-    }
-    for name, sql in of_days.items():
-        fresh.temporary(connection, name, sa.text(sql.replace(DAYS, days)), **bound)
+    coverage = _COVERAGE if whole_from is None else _TOUCHED_COVERAGE
+    fresh.temporary(connection, "usage_coverage", sa.text(coverage.replace(DAYS, days)), **bound)
+    sums = sa.text(_sums_sql(available, chosen).replace(DAYS, days))
+    fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
+    fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.replace(DAYS, days)))
     fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
     judged = sa.text(_judged_sql(available))
     versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
-    return fresh.temporary(connection, "usage_month_fresh", judged, **versions)
+    return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, **versions)
 
 
 # The rows of usage_daily whose months are summed.
 _DAYS = """
-    SELECT * FROM avatarlab_admin.usage_daily WHERE day >= :first AND day < :end AND user_id <> :nobody"""
+    SELECT {columns} FROM avatarlab_admin.usage_daily d WHERE day >= :first AND day < :end AND user_id <> :nobody"""
 _TOUCHED_DAYS = """
-    SELECT * FROM avatarlab_admin.usage_daily WHERE day >= :whole_from AND day < :end AND user_id <> :nobody
+    SELECT {columns} FROM avatarlab_admin.usage_daily d WHERE day >= :whole_from AND day < :end AND user_id <> :nobody
     UNION ALL
-    SELECT d.* FROM usage_touched t
+    SELECT {columns} FROM usage_touched t
     JOIN avatarlab_admin.usage_daily d
       ON d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month'"""
 
@@ -150,10 +150,13 @@ _UNPRICED = """
     FROM (
         SELECT user_id, month, kind, jsonb_object_agg(key, quantity) AS quantities
         FROM (
-            SELECT d.user_id, date_trunc('month', d.day::timestamp)::date AS month, k.key AS kind, q.key,
-                   sum(q.value::numeric) AS quantity
-            FROM ({days}) AS d, jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
-            WHERE d.unpriced <> '{{}}'
+            SELECT s.user_id, s.month, k.key AS kind, q.key, sum(q.value::numeric) AS quantity
+            FROM usage_sums s
+            JOIN avatarlab_admin.usage_daily d
+              ON d.user_id = s.user_id AND date_trunc('month', d.day::timestamp) = s.month
+             AND d.day >= s.month AND d.day < s.month + interval '1 month',
+                 jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
+            WHERE s.has_unpriced AND d.unpriced <> '{}'
             GROUP BY 1, 2, 3, 4
         ) AS each_key
         GROUP BY user_id, month, kind
@@ -165,11 +168,11 @@ _UNPRICED = """
 def _sums_sql(available: Availability, chosen: str) -> str:
     """Return the SQL that sums the days, and counts a user over the avatar limit in although nothing happened."""
     idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
+    read = ", ".join(f"d.{name}" for name in ("day", "user_id", *COUNTS, *COSTS))
     days = f"""
-        SELECT day, user_id, {", ".join((*COUNTS, *COSTS))}
-        FROM ({chosen}) AS chosen
+        {chosen.format(columns=f"{read}, d.unpriced <> '{{}}' AS is_unpriced")}
         UNION ALL
-        SELECT CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
+        SELECT CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}, false
         FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
         WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric
           AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end"""
@@ -178,17 +181,23 @@ def _sums_sql(available: Availability, chosen: str) -> str:
         f"CASE WHEN count(d.{name}) = count(*) THEN sum(d.{name})::bigint END AS {name}" for name in METRICS
     ]
     costs = [f"sum(d.{kind}_cost) AS {kind}_cost" for kind in KINDS if kind != "storage"]
+    # Few columns to group by: what else is known of the month is joined to the sums.
     return f"""
-        SELECT d.user_id, c.month, c.days, c.taken, {", ".join(sums)}, {", ".join(costs)},
-               CASE WHEN c.has_last
-                    THEN coalesce(max(d.storage_bytes) FILTER (WHERE d.day = c.last_day), 0) END AS storage_bytes,
-               CASE WHEN c.taken = c.days THEN coalesce(sum(d.storage_bytes), 0)::bigint END AS storage_byte_days,
+        SELECT s.*, c.days, c.taken, CASE WHEN c.has_last THEN coalesce(s.last_bytes, 0) END AS storage_bytes,
+               CASE WHEN c.taken = c.days THEN coalesce(s.byte_days, 0)::bigint END AS storage_byte_days,
                CASE WHEN c.taken > 0 THEN c.interpolated::int END AS storage_days_interpolated,
-               sum((d.storage_bytes * r.price)::numeric(60, 20)) / c.length AS storage_cost
-        FROM ({days}) AS d
-        JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
-        LEFT JOIN rates_fresh r ON {STORAGE_RATE}
-        GROUP BY d.user_id, c.month, c.days, c.taken, c.interpolated, c.has_last, c.last_day, c.length"""
+               s.byte_prices / c.length AS storage_cost
+        FROM (
+            SELECT d.user_id, c.month, {", ".join(sums)}, {", ".join(costs)}, bool_or(d.is_unpriced) AS has_unpriced,
+                   max(d.storage_bytes) FILTER (WHERE d.day = c.last_day) AS last_bytes,
+                   sum(d.storage_bytes) AS byte_days,
+                   sum((d.storage_bytes * r.price)::numeric(60, 20)) AS byte_prices
+            FROM ({days}) AS d
+            JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
+            LEFT JOIN rates_fresh r ON {STORAGE_RATE}
+            GROUP BY d.user_id, c.month
+        ) AS s
+        JOIN usage_coverage c ON c.month = s.month"""
 
 
 def _exceeded_sql() -> str:
