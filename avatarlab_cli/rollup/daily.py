@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avatarlab_cli.rollup import cells, fresh, pruned
+from avatarlab_cli.rollup import capture, cells, fresh, pruned
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import (
@@ -37,7 +37,7 @@ SOURCE_OF = {name: source.table.name for source in SOURCES for name in source.me
 SOURCE_OF_KIND = {source.priced.kind: source.table.name for source in SOURCES if source.priced} | {
     STORAGE: STORAGE
 }
-EVERY_SOURCE = frozenset(SOURCE_OF.values())
+EVERY_SOURCE = frozenset(capture.NAMES)
 _EMPTY = sa.literal_column("'{}'::jsonb", JSONB)
 
 

@@ -31,12 +31,13 @@ def whole_months(window: Window) -> Window:
 class Scope:
     """The rows that are set: those of the window's months, which are whole ones.
 
-    With `whole_from`, of the months before that one only those that the temporary table usage_touched (user_id, month)
-    names.
+    With `running_from`, of the months before that one only those that the temporary table usage_touched (user_id, month)
+    names, and from that one on those too, unless they are `of_everybody`.
     """
 
     window: Window
-    whole_from: date | None = None
+    running_from: date | None = None
+    of_everybody: bool = True
 
 
 def recompute(
@@ -47,16 +48,16 @@ def recompute(
     Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept
     where its month cannot be recomputed, because a source of the panel's own counters is not there.
     """
-    window, whole_from = scope.window, scope.whole_from
+    window = scope.window
     table = collect(connection, scope, available, today=today, rate_version=rate_version)
     own = monthly_usage.c
     inside = sa.and_(own.usage_month >= window.first, own.usage_month < window.end)
-    if whole_from is not None:
+    if scope.running_from is not None:
         touched = sa.table("usage_touched", sa.column("user_id", sa.Uuid), sa.column("month", sa.Date))
-        running = sa.select(own.user_id, own.usage_month).where(own.usage_month >= whole_from)
-        inside = sa.and_(
-            inside, fresh.lacks(table, monthly_usage, KEYS, sa.union_all(sa.select(touched), running))
-        )
+        is_named = own.usage_month >= scope.running_from if scope.of_everybody else sa.false()
+        running = sa.select(own.user_id, own.usage_month).where(is_named)
+        named = sa.union_all(sa.select(touched), running)
+        inside = sa.and_(inside, fresh.lacks(table, monthly_usage, KEYS, named))
     if not all(available.has(metric) for metric in ADOPTED):
         inside = sa.and_(inside, own.computed_at.is_not(None))
         connection.execute(_SPARE_THE_PANELS)
@@ -77,12 +78,12 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
 
     Those of the user `without` are left out.
     """
-    window, whole_from = scope.window, scope.whole_from
+    window, is_whole = scope.window, scope.running_from is None
     bound = {"first": window.first, "end": window.end, "today": today, "nobody": without or _NO_ONE}
-    bound |= {"whole_from": whole_from or window.first}
-    chosen = _DAYS if whole_from is None else _TOUCHED_DAYS
-    coverage = _COVERAGE if whole_from is None else _TOUCHED_COVERAGE
+    bound |= {"running_from": scope.running_from or window.first}
+    coverage = _COVERAGE if is_whole else _TOUCHED_COVERAGE
     fresh.temporary(connection, "usage_coverage", sa.text(coverage.replace(DAYS, days)), **bound)
+    chosen = _DAYS + ("" if scope.of_everybody else _OF_TOUCHED) + ("" if is_whole else _TOUCHED_DAYS)
     sums = sa.text(_sums_sql(available, chosen).replace(DAYS, days))
     fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
     fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.replace(DAYS, days)))
@@ -92,15 +93,22 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
     return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, **versions)
 
 
-# The rows of usage_daily whose months are summed.
+# The rows of usage_daily whose months are summed, each with its month's coverage.
 _DAYS = """
-    SELECT {columns} FROM avatarlab_admin.usage_daily d WHERE day >= :first AND day < :end AND user_id <> :nobody"""
+    SELECT {columns} FROM avatarlab_admin.usage_daily d
+    JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
+    WHERE d.day >= :running_from AND d.day < :end AND d.user_id <> :nobody"""
+_OF_TOUCHED = " AND d.user_id IN (SELECT user_id FROM usage_touched WHERE month >= :running_from)"
+# Of the running month they may be most, read by the day. Of earlier ones they are few; the OFFSET has each looked up,
+# where the planner would read all of the history once it seems quicker.
 _TOUCHED_DAYS = """
-    SELECT {columns} FROM avatarlab_admin.usage_daily d WHERE day >= :whole_from AND day < :end AND user_id <> :nobody
     UNION ALL
-    SELECT {columns} FROM usage_touched t
-    JOIN avatarlab_admin.usage_daily d
-      ON d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month'"""
+    SELECT {columns} FROM usage_touched t JOIN usage_coverage c ON c.month = t.month
+    CROSS JOIN LATERAL (
+        SELECT * FROM avatarlab_admin.usage_daily d
+        WHERE d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month' OFFSET 0
+    ) AS d
+    WHERE t.month < :running_from"""
 
 # Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
 _COVERAGE_SQL = """
@@ -129,7 +137,7 @@ _COVERAGE = _COVERAGE_SQL.format(
 _TOUCHED_COVERAGE = _COVERAGE_SQL.format(
     months="""
             SELECT month::timestamp FROM usage_touched
-            UNION SELECT generate_series(CAST(:whole_from AS timestamp),
+            UNION SELECT generate_series(CAST(:running_from AS timestamp),
                                          CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
     snapshots="""LATERAL (
             SELECT d.day::date AS day, k.is_interpolated
@@ -153,7 +161,7 @@ _UNPRICED = """
             SELECT s.user_id, s.month, k.key AS kind, q.key, sum(q.value::numeric) AS quantity
             FROM usage_sums s
             JOIN avatarlab_admin.usage_daily d
-              ON d.user_id = s.user_id AND date_trunc('month', d.day::timestamp) = s.month
+              ON d.user_id = s.user_id AND date_trunc('month', d.day::timestamp)::date = s.month
              AND d.day >= s.month AND d.day < s.month + interval '1 month',
                  jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
             WHERE s.has_unpriced AND d.unpriced <> '{}'
@@ -170,10 +178,11 @@ def _sums_sql(available: Availability, chosen: str) -> str:
     idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
     read = ", ".join(f"d.{name}" for name in ("day", "user_id", *COUNTS, *COSTS))
     days = f"""
-        {chosen.format(columns=f"{read}, d.unpriced <> '{{}}' AS is_unpriced")}
+        {chosen.format(columns=f"c.month, d.day = c.last_day AS is_last, d.unpriced <> '{{}}' AS is_unpriced, {read}")}
         UNION ALL
-        SELECT CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}, false
+        SELECT c.month, true, false, CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
         FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
+        JOIN usage_coverage c ON c.month = date_trunc('month', CAST(:today AS timestamp))::date
         WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric
           AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end"""
     # A month is not available where one of its days is not: a part would pass for the whole.
@@ -188,26 +197,43 @@ def _sums_sql(available: Availability, chosen: str) -> str:
                CASE WHEN c.taken > 0 THEN c.interpolated::int END AS storage_days_interpolated,
                s.byte_prices / c.length AS storage_cost
         FROM (
-            SELECT d.user_id, c.month, {", ".join(sums)}, {", ".join(costs)}, bool_or(d.is_unpriced) AS has_unpriced,
-                   max(d.storage_bytes) FILTER (WHERE d.day = c.last_day) AS last_bytes,
+            SELECT d.user_id, d.month, {", ".join(sums)}, {", ".join(costs)}, bool_or(d.is_unpriced) AS has_unpriced,
+                   max(d.storage_bytes) FILTER (WHERE d.is_last) AS last_bytes,
                    sum(d.storage_bytes) AS byte_days,
                    sum((d.storage_bytes * r.price)::numeric(60, 20)) AS byte_prices
             FROM ({days}) AS d
-            JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
             LEFT JOIN rates_fresh r ON {STORAGE_RATE}
-            GROUP BY d.user_id, c.month
+            GROUP BY d.user_id, d.month
         ) AS s
         JOIN usage_coverage c ON c.month = s.month"""
 
 
+def judged_again() -> str:
+    """Return the SQL of the users whose stored row of the :month may be judged otherwise by limits_fresh: user_id, month.
+
+    Who is over no limit by the stored figures, and was over none, stays as stored.
+    """
+    return f"""
+        SELECT user_id, usage_month AS month FROM public.monthly_usage WHERE usage_month = :month AND is_over_limit
+        UNION
+        SELECT s.user_id, s.usage_month FROM public.monthly_usage s JOIN limits_fresh l ON l.user_id = s.user_id
+        WHERE s.usage_month = :month AND CASE l.name {_VALUES} END > (l.maximum #>> '{{}}')::numeric
+        UNION
+        SELECT l.user_id, :month FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
+        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric"""
+
+
+# What a row s has of what a limit l is of.
+_VALUES = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
+
+
 def _exceeded_sql() -> str:
-    values = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
     return f"""
         SELECT user_id, month,
                jsonb_object_agg(name, jsonb_build_object('value', value, 'limit', maximum)) AS exceeded
         FROM (
             SELECT s.user_id, s.month, l.name, l.maximum,
-                   CASE l.name {values}
+                   CASE l.name {_VALUES}
                         WHEN '{AVATAR_LIMIT}' THEN CASE WHEN s.month = date_trunc('month', CAST(:today AS timestamp))
                                                         THEN a.avatars END END AS value
             FROM usage_sums s
