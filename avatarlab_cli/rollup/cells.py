@@ -18,6 +18,11 @@ def has(cells: Cells, day: Expression, user_id: Expression, source: str | None =
     return (found if source is None else found.where(own.c.source == source)).exists()
 
 
+def days(cells: Cells) -> sa.Select[Any]:
+    """Return each day and user that has a cell, some of them more than once."""
+    return sa.select(cells.table.c.day, cells.table.c.user_id)
+
+
 def touched(cells: Cells) -> sa.Subquery:
     """Return each day and user that has a cell, and the sources it has one of."""
     own = cells.table

@@ -1,6 +1,6 @@
 """usage_daily: every metric and cost by user and UTC day, in one pass over each source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avatarlab_cli.rollup import cells, fresh, pruned
+from avatarlab_cli.rollup import capture, cells, fresh, pruned
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import (
@@ -27,6 +27,7 @@ from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.private import storage_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
+KEYS = ("day", "user_id")
 COUNTS = (*METRICS, "storage_bytes")
 COSTS = tuple(f"{kind}_cost" for kind in KINDS)
 # The source of each metric and of each kind of cost.
@@ -36,7 +37,7 @@ SOURCE_OF = {name: source.table.name for source in SOURCES for name in source.me
 SOURCE_OF_KIND = {source.priced.kind: source.table.name for source in SOURCES if source.priced} | {
     STORAGE: STORAGE
 }
-EVERY_SOURCE = frozenset(SOURCE_OF.values())
+EVERY_SOURCE = frozenset(capture.NAMES)
 _EMPTY = sa.literal_column("'{}'::jsonb", JSONB)
 
 
@@ -80,14 +81,13 @@ def recompute(
     """
     pruned.demand_kept(connection)
     table = fresh.temporary(
-        connection, "usage_daily_fresh", select_days(scope, available, rates, rate_version)
+        connection, "usage_daily_fresh", select_days(scope, available, rates, rate_version), KEYS
     )
     undated = _take_undated(connection, table)
-    if scope.cells is None:
-        inside = sa.and_(usage_daily.c.day >= scope.window.first, usage_daily.c.day < scope.window.end)
-    else:
-        inside = cells.has(scope.cells, usage_daily.c.day, usage_daily.c.user_id)
-    changes = fresh.replace(connection, usage_daily, table, ["day", "user_id"], window=inside)
+    inside = sa.and_(usage_daily.c.day >= scope.window.first, usage_daily.c.day < scope.window.end)
+    if scope.cells is not None:
+        inside = fresh.lacks(table, usage_daily, KEYS, cells.days(scope.cells))
+    changes = fresh.replace(connection, usage_daily, table, KEYS, window=inside)
     rows, first = connection.execute(sa.select(sa.func.count(), sa.func.min(table.c.day))).one()
     return DailyResult(changes, rows, first, undated)
 
@@ -113,18 +113,17 @@ def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_ver
     parts += [] if scope.is_whole else _stored_parts(scope)
     everything = sa.union_all(*parts).subquery("everything")
     days = _days_with_snapshot(scope)
-    columns = {metric: _count(everything, metric, available) for metric in METRICS}
+    sums = _sums(everything, scope)
+    columns = {metric: _count(sums, metric, available) for metric in METRICS}
     snapshot_taken = sa.select(days.c.day).where(days.c.day == everything.c.day).exists()
-    columns["storage_bytes"] = sa.case((snapshot_taken, _total(everything.c.storage_bytes)))
-    columns |= {
-        f"{kind}_cost": sa.func.sum(everything.c[f"{kind}_cost"]) for kind in KINDS if kind != "storage"
-    }
-    columns["storage_cost"] = sa.case((snapshot_taken, _storage_cost(everything, rates)))
+    columns["storage_bytes"] = sa.case((snapshot_taken, _total(sums["storage_bytes"])))
+    columns |= {f"{kind}_cost": sums[f"{kind}_cost"] for kind in KINDS if kind != STORAGE}
+    columns["storage_cost"] = sa.case((snapshot_taken, _storage_cost(everything.c.day, sums, rates)))
     unpriced = sa.func.jsonb_object_agg(everything.c.kind, everything.c.unpriced)
     columns["unpriced"] = sa.func.coalesce(unpriced.filter(everything.c.kind.is_not(None)), _EMPTY)
     columns["definition_version"] = sa.literal(DEFINITION_VERSION, sa.Integer)
     columns["rate_card_version"] = sa.literal(rate_version, sa.Text)
-    nonzero = [sa.func.sum(everything.c[name]) != 0 for name in COUNTS]
+    nonzero = [sums[name] != 0 for name in COUNTS]
     return (
         sa.select(
             everything.c.day, everything.c.user_id, *(value.label(name) for name, value in columns.items())
@@ -134,15 +133,24 @@ def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_ver
     )
 
 
-def _count(everything: sa.Subquery, metric: str, available: Availability) -> Expression:
+def _sums(everything: sa.Subquery, scope: Scope) -> dict[str, Expression]:
+    """Return what each count and cost comes to; of what is not computed anew that is the stored row's own figure."""
+    sources = SOURCE_OF | {f"{kind}_cost": source for kind, source in SOURCE_OF_KIND.items()}
+    return {
+        name: (sa.func.sum if scope.has(sources[name]) else sa.func.max)(everything.c[name])
+        for name in (*COUNTS, *COSTS)
+    }
+
+
+def _count(sums: Mapping[str, Expression], metric: str, available: Availability) -> Expression:
     if not available.has(metric):
         return sa.cast(sa.null(), sa.BigInteger)
-    return _total(everything.c[metric])
+    return _total(sums[metric])
 
 
-def _total(column: Expression) -> Expression:
+def _total(total: Expression) -> Expression:
     # Most totals are NULL, and cost nothing to cast before they become 0.
-    return sa.func.coalesce(sa.cast(sa.func.sum(column), sa.BigInteger), 0)
+    return sa.func.coalesce(sa.cast(total, sa.BigInteger), 0)
 
 
 def _parts(
@@ -195,20 +203,21 @@ def _pruned_parts(scope: Scope) -> list[sa.Select[Any]]:
 
 def _stored_parts(scope: Scope) -> list[sa.Select[Any]]:
     """Return what is stored of the sources that are not computed anew, for every day and user that are."""
-    own = usage_daily
-    read: sa.FromClause = own
+    own: sa.FromClause = usage_daily
+    read = own
     if scope.cells is None:
         inside: Expression = sa.and_(own.c.day >= scope.window.first, own.c.day < scope.window.end)
 
         def kept(source: str, value: Expression) -> Expression:
             return sa.null() if source in scope.sources else value
     else:
-        touched = cells.touched(scope.cells)
-        read = touched.join(own, sa.and_(own.c.day == touched.c.day, own.c.user_id == touched.c.user_id))
+        own = read = _stored_cells(scope.cells)
         inside = sa.true()
 
         def kept(source: str, value: Expression) -> Expression:
-            return sa.case((sa.literal(source) != sa.all_(touched.c.sources), value))
+            if not scope.has(source):
+                return value
+            return sa.case((sa.literal(source) != sa.all_(own.c.sources), value))
 
     values = {name: kept(SOURCE_OF[name], own.c[name]) for name in COUNTS}
     # A storage cost follows from the bytes.
@@ -230,8 +239,16 @@ def _stored_parts(scope: Scope) -> list[sa.Select[Any]]:
         _part(own.c.day, own.c.user_id, **values, **costs).select_from(read).where(inside),
         _part(own.c.day, own.c.user_id, kind=unpriced.c.key, unpriced=unpriced.c.value)
         .select_from(read.join(unpriced, sa.true()))
-        .where(inside, of_kind),
+        .where(inside, own.c.unpriced != _EMPTY, of_kind),
     ]
+
+
+def _stored_cells(wanted: Cells) -> sa.CTE:
+    """Return the stored rows that have a cell, each looked up once, and of which sources they have one."""
+    touched, own = cells.touched(wanted), usage_daily
+    at = sa.and_(own.c.day == touched.c.day, own.c.user_id == touched.c.user_id)
+    select = sa.select(own, touched.c.sources).select_from(touched.join(own, at))
+    return select.cte("stored").prefix_with("MATERIALIZED")
 
 
 def _days_with_snapshot(scope: Scope) -> sa.CTE:
@@ -284,11 +301,11 @@ def _storage_price(day: Expression, rates: sa.Table) -> sa.ScalarSelect[Any]:
     return sa.select(rates.c.price).where(in_force(rates, "storage", day)).scalar_subquery()
 
 
-def _storage_cost(everything: sa.Subquery, rates: sa.Table) -> Expression:
+def _storage_cost(day: Expression, sums: Mapping[str, Expression], rates: sa.Table) -> Expression:
     """Return the day's share of a month's storage at the day's rate."""
-    stored = sa.func.nullif(sa.func.sum(everything.c.storage_bytes), 0)
-    amount = sa.cast(stored * _storage_price(everything.c.day, rates), sa.Numeric(60, 20))
-    return amount / days_in_month(everything.c.day)
+    stored = sa.func.nullif(sums["storage_bytes"], 0)
+    amount = sa.cast(stored * _storage_price(day, rates), sa.Numeric(60, 20))
+    return amount / days_in_month(day)
 
 
 def days_in_month(day: Expression) -> Expression:

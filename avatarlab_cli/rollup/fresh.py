@@ -32,25 +32,31 @@ class Changes:
 Query = sa.Select[Any] | sa.CompoundSelect[Any] | sa.TextClause
 
 
-def temporary(connection: sa.Connection, name: str, query: Query, **parameters: object) -> sa.Table:
+def temporary(
+    connection: sa.Connection, name: str, query: Query, keys: Sequence[str] = (), /, **parameters: object
+) -> sa.Table:
     """Create a temporary table of the query's rows, gone at the transaction's end, and return it.
 
     CREATE TABLE AS may read its sources in parallel, which an INSERT may not. It takes no parameters from the
-    server's side, so psycopg binds them. One of the same name that this transaction made before is replaced. The
-    returned table knows its columns by name alone.
+    server's side, so psycopg binds them. One of the same name that this transaction made before is replaced. With
+    `keys` the planner learns of these columns alone. The returned table knows its columns by name alone.
     """
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None  # noqa: S101 (an open connection has one)
     with psycopg.ClientCursor(driver_connection) as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {compiled}", compiled.params | parameters
-        )
         # The planner needs sizes and rough shares alone, and a small sample tells them.
-        cursor.execute("SET LOCAL default_statistics_target = 10")
-        cursor.execute(f"ANALYZE {name}")
-        cursor.execute(f"SELECT * FROM {name} LIMIT 0")
+        steps = (
+            f"DROP TABLE IF EXISTS pg_temp.{name}",
+            f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {compiled}",
+            "SET LOCAL default_statistics_target = 10",
+            f"ANALYZE {name} ({', '.join(keys)})" if keys else f"ANALYZE {name}",
+            f"SELECT * FROM {name} LIMIT 0",
+        )
+        # At once: most of these tables are small, and each answer is waited for.
+        cursor.execute(";\n".join(steps), compiled.params | parameters)
+        while cursor.nextset():
+            pass
         columns: list[sa.Column[Any]] = [sa.Column(column.name) for column in cursor.description or ()]
     return sa.Table(name, sa.MetaData(), *columns)
 
@@ -71,6 +77,17 @@ def replace(
     deleted = connection.execute(_vanished(target, fresh, keys, window), execution_options=counting)
     written = connection.execute(_merge(target, fresh, keys), execution_options=counting)
     return Changes(written.rowcount, deleted.rowcount)
+
+
+def lacks(
+    fresh: sa.Table, target: sa.Table, keys: Sequence[str], among: sa.Select[Any] | sa.CompoundSelect[Any]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of the target has one of the keys in `among`, which `fresh` lacks.
+
+    A window of few rows: where none of them vanished, as most often, not even they are looked up.
+    """
+    gone = sa.except_(among, sa.select(*(fresh.c[key] for key in keys)))
+    return sa.tuple_(*(target.c[key] for key in keys)).in_(gone)
 
 
 def _vanished(

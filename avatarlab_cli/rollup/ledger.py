@@ -141,7 +141,8 @@ def owner_in_path(name: Expression) -> Expression:
 def _oldest(namings: Iterable[Naming], among: sa.FromClause | None) -> sa.Subquery:
     """Return each named object with the owner of the oldest row that makes it its own, if any does."""
     each = names(namings)
-    select = sa.select(each).where(each.c.key != "")
+    # Where nothing is stored, no row is looked at.
+    select = sa.select(each).where(each.c.key != "", sa.exists().select_from(supabase.objects))
     if among is not None:
         select = select.join(among, sa.and_(among.c.bucket_id == each.c.bucket, among.c.name == each.c.key))
     # Bytes sort several times as fast as a language's letters.

@@ -31,12 +31,13 @@ def whole_months(window: Window) -> Window:
 class Scope:
     """The rows that are set: those of the window's months, which are whole ones.
 
-    With `whole_from`, of the months before that one only those that the temporary table usage_touched (user_id, month)
-    names.
+    With `running_from`, of the months before that one only those that the temporary table usage_touched (user_id, month)
+    names, and from that one on those too, unless they are `of_everybody`.
     """
 
     window: Window
-    whole_from: date | None = None
+    running_from: date | None = None
+    of_everybody: bool = True
 
 
 def recompute(
@@ -47,16 +48,18 @@ def recompute(
     Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept
     where its month cannot be recomputed, because a source of the panel's own counters is not there.
     """
-    window, whole_from = scope.window, scope.whole_from
+    window = scope.window
     table = collect(connection, scope, available, today=today, rate_version=rate_version)
-    inside = sa.and_(monthly_usage.c.usage_month >= window.first, monthly_usage.c.usage_month < window.end)
-    if whole_from is not None:
-        named = sa.tuple_(monthly_usage.c.user_id, monthly_usage.c.usage_month).in_(
-            sa.text("SELECT user_id, month FROM usage_touched").columns(user_id=sa.Uuid, month=sa.Date)
-        )
-        inside = sa.and_(inside, sa.or_(monthly_usage.c.usage_month >= whole_from, named))
+    own = monthly_usage.c
+    inside = sa.and_(own.usage_month >= window.first, own.usage_month < window.end)
+    if scope.running_from is not None:
+        touched = sa.table("usage_touched", sa.column("user_id", sa.Uuid), sa.column("month", sa.Date))
+        is_named = own.usage_month >= scope.running_from if scope.of_everybody else sa.false()
+        running = sa.select(own.user_id, own.usage_month).where(is_named)
+        named = sa.union_all(sa.select(touched), running)
+        inside = sa.and_(inside, fresh.lacks(table, monthly_usage, KEYS, named))
     if not all(available.has(metric) for metric in ADOPTED):
-        inside = sa.and_(inside, monthly_usage.c.computed_at.is_not(None))
+        inside = sa.and_(inside, own.computed_at.is_not(None))
         connection.execute(_SPARE_THE_PANELS)
     return fresh.replace(connection, monthly_usage, table, KEYS, window=inside)
 
@@ -75,32 +78,37 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
 
     Those of the user `without` are left out.
     """
-    window, whole_from = scope.window, scope.whole_from
+    window, is_whole = scope.window, scope.running_from is None
     bound = {"first": window.first, "end": window.end, "today": today, "nobody": without or _NO_ONE}
-    bound |= {"whole_from": whole_from or window.first}
-    chosen = _DAYS if whole_from is None else _TOUCHED_DAYS
-    of_days = {
-        "usage_coverage": _COVERAGE if whole_from is None else _TOUCHED_COVERAGE,
-        "usage_unpriced": _UNPRICED.format(days=chosen),
-        "usage_sums": _sums_sql(available, chosen),
-    }
-    for name, sql in of_days.items():
-        fresh.temporary(connection, name, sa.text(sql.replace(DAYS, days)), **bound)
+    bound |= {"running_from": scope.running_from or window.first}
+    coverage = _COVERAGE if is_whole else _TOUCHED_COVERAGE
+    fresh.temporary(connection, "usage_coverage", sa.text(coverage.replace(DAYS, days)), **bound)
+    chosen = _DAYS + ("" if scope.of_everybody else _OF_TOUCHED) + ("" if is_whole else _TOUCHED_DAYS)
+    sums = sa.text(_sums_sql(available, chosen).replace(DAYS, days))
+    fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
+    fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.replace(DAYS, days)))
     fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
     judged = sa.text(_judged_sql(available))
     versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
-    return fresh.temporary(connection, "usage_month_fresh", judged, **versions)
+    return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, **versions)
 
 
-# The rows of usage_daily whose months are summed.
+# The rows of usage_daily whose months are summed, each with its month's coverage.
 _DAYS = """
-    SELECT * FROM avatarlab_admin.usage_daily WHERE day >= :first AND day < :end AND user_id <> :nobody"""
+    SELECT {columns} FROM avatarlab_admin.usage_daily d
+    JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
+    WHERE d.day >= :running_from AND d.day < :end AND d.user_id <> :nobody"""
+_OF_TOUCHED = " AND d.user_id IN (SELECT user_id FROM usage_touched WHERE month >= :running_from)"
+# Of the running month they may be most, read by the day. Of earlier ones they are few; the OFFSET has each looked up,
+# where the planner would read all of the history once it seems quicker.
 _TOUCHED_DAYS = """
-    SELECT * FROM avatarlab_admin.usage_daily WHERE day >= :whole_from AND day < :end AND user_id <> :nobody
     UNION ALL
-    SELECT d.* FROM usage_touched t
-    JOIN avatarlab_admin.usage_daily d
-      ON d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month'"""
+    SELECT {columns} FROM usage_touched t JOIN usage_coverage c ON c.month = t.month
+    CROSS JOIN LATERAL (
+        SELECT * FROM avatarlab_admin.usage_daily d
+        WHERE d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month' OFFSET 0
+    ) AS d
+    WHERE t.month < :running_from"""
 
 # Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
 _COVERAGE_SQL = """
@@ -129,7 +137,7 @@ _COVERAGE = _COVERAGE_SQL.format(
 _TOUCHED_COVERAGE = _COVERAGE_SQL.format(
     months="""
             SELECT month::timestamp FROM usage_touched
-            UNION SELECT generate_series(CAST(:whole_from AS timestamp),
+            UNION SELECT generate_series(CAST(:running_from AS timestamp),
                                          CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
     snapshots="""LATERAL (
             SELECT d.day::date AS day, k.is_interpolated
@@ -150,10 +158,13 @@ _UNPRICED = """
     FROM (
         SELECT user_id, month, kind, jsonb_object_agg(key, quantity) AS quantities
         FROM (
-            SELECT d.user_id, date_trunc('month', d.day::timestamp)::date AS month, k.key AS kind, q.key,
-                   sum(q.value::numeric) AS quantity
-            FROM ({days}) AS d, jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
-            WHERE d.unpriced <> '{{}}'
+            SELECT s.user_id, s.month, k.key AS kind, q.key, sum(q.value::numeric) AS quantity
+            FROM usage_sums s
+            JOIN avatarlab_admin.usage_daily d
+              ON d.user_id = s.user_id AND date_trunc('month', d.day::timestamp)::date = s.month
+             AND d.day >= s.month AND d.day < s.month + interval '1 month',
+                 jsonb_each(d.unpriced) k, jsonb_each_text(k.value) q
+            WHERE s.has_unpriced AND d.unpriced <> '{}'
             GROUP BY 1, 2, 3, 4
         ) AS each_key
         GROUP BY user_id, month, kind
@@ -165,12 +176,13 @@ _UNPRICED = """
 def _sums_sql(available: Availability, chosen: str) -> str:
     """Return the SQL that sums the days, and counts a user over the avatar limit in although nothing happened."""
     idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
+    read = ", ".join(f"d.{name}" for name in ("day", "user_id", *COUNTS, *COSTS))
     days = f"""
-        SELECT day, user_id, {", ".join((*COUNTS, *COSTS))}
-        FROM ({chosen}) AS chosen
+        {chosen.format(columns=f"c.month, d.day = c.last_day AS is_last, d.unpriced <> '{{}}' AS is_unpriced, {read}")}
         UNION ALL
-        SELECT CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
+        SELECT c.month, true, false, CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
         FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
+        JOIN usage_coverage c ON c.month = date_trunc('month', CAST(:today AS timestamp))::date
         WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric
           AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end"""
     # A month is not available where one of its days is not: a part would pass for the whole.
@@ -178,27 +190,50 @@ def _sums_sql(available: Availability, chosen: str) -> str:
         f"CASE WHEN count(d.{name}) = count(*) THEN sum(d.{name})::bigint END AS {name}" for name in METRICS
     ]
     costs = [f"sum(d.{kind}_cost) AS {kind}_cost" for kind in KINDS if kind != "storage"]
+    # Few columns to group by: what else is known of the month is joined to the sums.
     return f"""
-        SELECT d.user_id, c.month, c.days, c.taken, {", ".join(sums)}, {", ".join(costs)},
-               CASE WHEN c.has_last
-                    THEN coalesce(max(d.storage_bytes) FILTER (WHERE d.day = c.last_day), 0) END AS storage_bytes,
-               CASE WHEN c.taken = c.days THEN coalesce(sum(d.storage_bytes), 0)::bigint END AS storage_byte_days,
+        SELECT s.*, c.days, c.taken, CASE WHEN c.has_last THEN coalesce(s.last_bytes, 0) END AS storage_bytes,
+               CASE WHEN c.taken = c.days THEN coalesce(s.byte_days, 0)::bigint END AS storage_byte_days,
                CASE WHEN c.taken > 0 THEN c.interpolated::int END AS storage_days_interpolated,
-               sum((d.storage_bytes * r.price)::numeric(60, 20)) / c.length AS storage_cost
-        FROM ({days}) AS d
-        JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
-        LEFT JOIN rates_fresh r ON {STORAGE_RATE}
-        GROUP BY d.user_id, c.month, c.days, c.taken, c.interpolated, c.has_last, c.last_day, c.length"""
+               s.byte_prices / c.length AS storage_cost
+        FROM (
+            SELECT d.user_id, d.month, {", ".join(sums)}, {", ".join(costs)}, bool_or(d.is_unpriced) AS has_unpriced,
+                   max(d.storage_bytes) FILTER (WHERE d.is_last) AS last_bytes,
+                   sum(d.storage_bytes) AS byte_days,
+                   sum((d.storage_bytes * r.price)::numeric(60, 20)) AS byte_prices
+            FROM ({days}) AS d
+            LEFT JOIN rates_fresh r ON {STORAGE_RATE}
+            GROUP BY d.user_id, d.month
+        ) AS s
+        JOIN usage_coverage c ON c.month = s.month"""
+
+
+def judged_again() -> str:
+    """Return the SQL of the users whose stored row of the :month may be judged otherwise by limits_fresh: user_id, month.
+
+    Who is over no limit by the stored figures, and was over none, stays as stored.
+    """
+    return f"""
+        SELECT user_id, usage_month AS month FROM public.monthly_usage WHERE usage_month = :month AND is_over_limit
+        UNION
+        SELECT s.user_id, s.usage_month FROM public.monthly_usage s JOIN limits_fresh l ON l.user_id = s.user_id
+        WHERE s.usage_month = :month AND CASE l.name {_VALUES} END > (l.maximum #>> '{{}}')::numeric
+        UNION
+        SELECT l.user_id, :month FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
+        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric"""
+
+
+# What a row s has of what a limit l is of.
+_VALUES = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
 
 
 def _exceeded_sql() -> str:
-    values = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
     return f"""
         SELECT user_id, month,
                jsonb_object_agg(name, jsonb_build_object('value', value, 'limit', maximum)) AS exceeded
         FROM (
             SELECT s.user_id, s.month, l.name, l.maximum,
-                   CASE l.name {values}
+                   CASE l.name {_VALUES}
                         WHEN '{AVATAR_LIMIT}' THEN CASE WHEN s.month = date_trunc('month', CAST(:today AS timestamp))
                                                         THEN a.avatars END END AS value
             FROM usage_sums s

@@ -53,10 +53,9 @@ def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Update
 
     Needs the temporary tables of accounts and limits.
     """
-    days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
-    months = _months(connection, window, basis)
+    done = _everything(connection, window, basis)
     note_other_basis(connection, basis)
-    return _updated(days.changes + months, days)
+    return done
 
 
 def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | None) -> Updated:
@@ -71,10 +70,9 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
         behind |= _behind(connection, state, basis)
     if behind >= EVERY_SOURCE:
         has_more = dirty.forget(connection, window)
-        days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
-        months = _months(connection, window, basis)
+        done = _everything(connection, window, basis)
         _remember(connection, basis, is_whole=True)
-        return _updated(days.changes + months, days, is_last=not has_more)
+        return replace(done, is_last=not has_more)
     changes, whole = fresh.Changes(0, 0), None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
@@ -86,14 +84,18 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
         scope = Scope(window, cells=batch.cells)
         some = daily.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
         changes += some.changes
-    if behind:
-        changes += _months(connection, window, basis)
-    else:
-        since = _whole_from(connection, state, window, basis, has_cells=batch.cells is not None)
-        changes += _months(connection, window, basis, since)
+    months = monthly.Scope(window)
+    if not behind:
+        months = _touched_months(connection, state, window, basis, has_cells=batch.cells is not None)
+    changes += _months(connection, months, basis)
     _remember(connection, basis, is_whole=False)
     done = _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
     return replace(done, has_late=batch.has_late)
+
+
+def _everything(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
+    days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
+    return _updated(days.changes + _months(connection, monthly.Scope(window), basis), days)
 
 
 def adjust_late(connection: sa.Connection, done: Updated, today: date) -> dict[str, object]:
@@ -140,46 +142,42 @@ def note_other_basis(connection: sa.Connection, basis: Basis) -> None:
     connection.execute(sa.update(rollup_state).where(differs).values(rate_card_version=None))
 
 
-def _months(
-    connection: sa.Connection, window: Window, basis: Basis, whole_from: date | None = None
-) -> fresh.Changes:
+def _months(connection: sa.Connection, scope: monthly.Scope, basis: Basis) -> fresh.Changes:
     return monthly.recompute(
-        connection,
-        monthly.Scope(window, whole_from),
-        basis.available,
-        today=basis.today,
-        rate_version=basis.rate_version,
+        connection, scope, basis.available, today=basis.today, rate_version=basis.rate_version
     )
 
 
-def _whole_from(
+def _touched_months(
     connection: sa.Connection, state: sa.RowMapping | None, window: Window, basis: Basis, *, has_cells: bool
-) -> date:
-    """Return the first month all of whose rows are to be summed, and name in usage_touched those of earlier ones.
+) -> monthly.Scope:
+    """Return which months are to be summed, and name in usage_touched those that are not everybody's.
 
-    With each day the running month grows for everybody, and so did every month since the last run.
+    With each day the running month grows for everybody, and so did every month since the last run. A later run of the
+    same day finds none such: what changed of a user is in the queue, and whom other limits concern is looked for.
     """
     summed_on = state["summed_on"] if state is not None else None
-    since = max(window.first, min(summed_on or window.first, basis.today).replace(day=1))
-    source = _TOUCHED if has_cells else _UNTOUCHED
-    fresh.temporary(connection, "usage_touched", source, since=since, nobody=UNATTRIBUTED)
-    return since
+    running = basis.today.replace(day=1)
+    is_later = summed_on == basis.today and running >= window.first
+    since = running if is_later else max(window.first, min(summed_on or window.first, running).replace(day=1))
+    parts = [monthly.judged_again() if is_later else _NOBODY, *[_TOUCHED] * has_cells]
+    bound = {"before": window.end if is_later else since, "month": running, "nobody": UNATTRIBUTED}
+    fresh.temporary(connection, "usage_touched", sa.text(" UNION ".join(parts)), **bound)
+    return monthly.Scope(window, since, of_everybody=not is_later)
 
 
 # A snapshot of a day completes its month for everybody.
-_TOUCHED = sa.text(f"""
+_TOUCHED = f"""
     SELECT user_id, date_trunc('month', day::timestamp)::date AS month
-    FROM {dirty.CELLS} WHERE day < :since AND user_id <> :nobody
+    FROM {dirty.CELLS} WHERE day < :before AND user_id <> :nobody
     UNION
     SELECT d.user_id, m.month
     FROM (SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month
-          FROM {dirty.CELLS} WHERE day < :since AND source = 'storage') AS m
+          FROM {dirty.CELLS} WHERE day < :before AND source = 'storage') AS m
     JOIN avatarlab_admin.usage_daily d
       ON d.day >= m.month AND d.day < m.month + interval '1 month' AND d.user_id <> :nobody
-""")
-_UNTOUCHED = sa.text(
-    "SELECT CAST(NULL AS uuid) AS user_id, CAST(:since AS date) AS month WHERE false AND :nobody IS NULL"
-)
+"""
+_NOBODY = "SELECT CAST(NULL AS uuid) AS user_id, CAST(NULL AS date) AS month WHERE false"
 
 
 def _updated(

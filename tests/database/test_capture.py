@@ -235,6 +235,48 @@ def test_each_kind_of_change_is_counted(database: Database, what: str) -> None:
     assert_exact(database)
 
 
+LIMITED = """
+    UPDATE subscription_tiers SET max_avatars = 100, limits = '{"tts_generations": 1, "storage_bytes": 500}'"""
+LIMITS = {
+    "a limit falls": ["""UPDATE subscription_tiers SET limits = '{"tts_generations": 0}'"""],
+    "a limit rises": [
+        """UPDATE subscription_tiers SET limits = '{"tts_generations": 0}'""",
+        """UPDATE subscription_tiers SET limits = '{"tts_generations": 9}'""",
+    ],
+    "avatars of who did nothing": ["UPDATE subscription_tiers SET max_avatars = 0"],
+    "avatars that are many no longer": [
+        "UPDATE subscription_tiers SET max_avatars = 0",
+        "UPDATE avatars SET status = 'deleted' WHERE user_id <> :user",
+    ],
+    "a plan begins and is changed": [
+        ("INSERT INTO user_subscriptions (user_id, tier_id, status, started_at, custom_limits)"
+        " SELECT :user, id, 'active', now() - interval '1 day', '{\"tts_generations\": 0}' FROM subscription_tiers WHERE name = 'free'"),
+        """UPDATE user_subscriptions SET custom_limits = '{"conversations_count": 0}'""",
+        "DELETE FROM user_subscriptions",
+    ],
+    "a user's own object": [
+        ("INSERT INTO storage.objects (bucket_id, name, metadata, created_at)"
+        " VALUES ('generated-images', :user || '/a.png', '{\"size\": 1000}', now())"),
+        "DELETE FROM storage.objects",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: str) -> None:
+    """Between two runs of one day only limits, avatars or objects change: this month is judged as a sum of all would."""
+    sql(database, LIMITED)
+    sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW)
+    run(database)
+    for statement in LIMITS[what]:
+        sql(database, statement, user=ADA)
+        run(database)
+    assert_exact(database)
+    for statement in LIMITS[what]:
+        sql(database, statement, user=chaos.USERS[1])
+        assert_exact(database)
+
+
 @examples(6)
 @given(data=st.data())
 def test_any_mix_of_changes_is_counted(database: Database, data: st.DataObject) -> None:
