@@ -43,8 +43,7 @@ def rejudge(connection: sa.Connection, live: LiveSchema, users: str, today: date
     )
     touched = sa.text(f"SELECT id AS user_id, CAST(:month AS date) AS month FROM {users}")
     fresh.temporary(connection, "usage_touched", touched, month=window.first)
-    # No month is summed whole: only the users' own.
-    scope = monthly.Scope(window, whole_from=window.end)
+    scope = monthly.Scope(window, running_from=window.first, of_everybody=False)
     monthly.recompute(connection, scope, available, today=today, rate_version=card.version)
     usage.note_other_basis(connection, usage.Basis(available, prices, card.version, today))
     has_avatars = limits.has_avatars(live)
