@@ -80,9 +80,16 @@ def compare(conninfo: str, rounds: int) -> tuple[float, float]:
             capture.forget_state(connection)
 
     times = measure.take_turns({whole: lambda: run_job(conninfo)}, rounds, prepare=forget)
+    settle(conninfo)
     times |= measure.take_turns({some: lambda: run_job(conninfo)}, rounds, prepare=lambda: change(conninfo))
     measure.show(times, whole)
     return times[whole].best, times[some].best
+
+
+def settle(conninfo: str) -> None:
+    """Leave the database as autovacuum does after a while: else it would begin its work amid the rounds to come."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
 
 
 def change(conninfo: str) -> None:
