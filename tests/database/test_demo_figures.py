@@ -31,7 +31,7 @@ def computed(request: pytest.FixtureRequest) -> Iterator[Database]:
         state = cast("Literal['seed', 'panel']", request.param)
         until = datetime(TODAY.year, TODAY.month, TODAY.day, 18, tzinfo=UTC)
         with engine.begin() as connection:
-            load(connection, DemoOptions(users=120, months=5, seed=7, state=state, until=until))
+            load(connection, DemoOptions(users=70, months=4, seed=7, state=state, until=until))
         _migrate(engine)
         database = Database(conninfo)
         for job in BY_NAME.values():
@@ -43,7 +43,7 @@ def test_every_user_day_and_month_agrees(computed: Database) -> None:
     """Usage, cost and limits of each user equal the reference's, day by day and month by month."""
     with computed.engine.connect() as connection:
         expected = monthly.expected_months(connection)
-        assert len(expected) > 200
+        assert len(expected) > 100
         assert differences(monthly.stored_months(connection), expected) == []
         assert differences(monthly.stored_days(connection), monthly.expected_days(connection)) == []
 
@@ -52,9 +52,9 @@ def test_every_day_of_the_platform_agrees(computed: Database) -> None:
     """Each day's statistics equal the reference's, in every column."""
     with computed.engine.connect() as connection:
         found = platform.stored_statistics(connection)
-        days = sorted(day for (day,) in found)[::-9]
+        days = sorted(day for (day,) in found)[::-11]
         expected = platform.expected_statistics(connection, days)
-        assert len(expected) > 12
+        assert len(expected) > 8
         assert differences({key: found[key] for key in expected}, expected) == []
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import functions, visitors
 
+from avatarlab_cli.queries.parts import parts_of
 from avatarlab_cli.report import Report
 from avatarlab_cli.schema.reference import platform_tables
 from avatarlab_cli.timeframe import Span
@@ -138,7 +139,7 @@ def columns_read(report: Report) -> dict[sa.Table, set[str]]:
     """Return the platform's columns that a report's statement reads, by table."""
     known = set(platform_tables())
     found: dict[sa.Table, set[str]] = {}
-    for element in visitors.iterate(report.select):
+    for element in parts_of(report.select):
         if isinstance(element, sa.Table) and element in known:
             found.setdefault(element, set())
         if isinstance(element, sa.Column) and element.table in known:
@@ -148,7 +149,7 @@ def columns_read(report: Report) -> dict[sa.Table, set[str]]:
 
 def parents_of(root: sa.ClauseElement) -> Iterator[tuple[sa.Column[Any], visitors.ExternallyTraversible]]:
     """Yield each column of a table in a statement, with what stands directly around it: the function it is given to."""
-    elements = list(visitors.iterate(root))
+    elements = list(parts_of(root))
     calls = {id(call.clauses): call for call in elements if isinstance(call, functions.FunctionElement)}
     for element in elements:
         for child in element.get_children():
