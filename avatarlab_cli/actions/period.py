@@ -11,6 +11,11 @@ from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import closing, rates
 from avatarlab_cli.schema.private import period_close
 
+# Somebody may have closed it between the look at its name and the lock.
+_CLOSED = """
+    SELECT t.item, 'is closed already' AS detail FROM targets t
+    JOIN avatarlab_admin.period_close c ON c.month = to_date(t.label, 'YYYY-MM') AND c.reopened_at IS NULL
+"""
 _FACTS = "UPDATE targets SET facts = CAST(:facts AS jsonb) WHERE item = :item"
 
 
@@ -44,6 +49,9 @@ class Close(Act):
     def touched(self, run: Run) -> tuple[Touched, ...]:
         closing.lock(run.connection)
         return (Touched(period_close, "r.month = to_date(t.label, 'YYYY-MM')"),)
+
+    def check(self, run: Run) -> None:
+        run.refuse(_CLOSED, ExitCode.OK)
 
     def apply(self, run: Run) -> None:
         card = rates.load(self.rates_file)
