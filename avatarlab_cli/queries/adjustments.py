@@ -155,7 +155,7 @@ _GONE = sa.text(
     FROM avatarlab_admin.period_close p JOIN avatarlab_admin.period_figures f ON f.closing_id = p.id
     WHERE p.reopened_at IS NULL AND p.month = ANY (:months) AND f.user_id NOT IN (:nobody, :idle)
       AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id)
-""".replace("::", r"\:\:")
+"""
 )
 
 

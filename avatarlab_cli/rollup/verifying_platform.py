@@ -76,5 +76,5 @@ _DIFFERING = sa.text(
     CROSS JOIN LATERAL (VALUES {_VALUES} UNION ALL {" UNION ALL ".join(map(_of_key, DIVIDED))}) AS v (metric, stored, actual)
     WHERE v.stored IS DISTINCT FROM v.actual
       AND (s.stat_date IS NOT NULL AND f.stat_date IS NOT NULL OR coalesce(v.stored, v.actual, 0) <> 0)
-""".replace("::", r"\:\:")
+"""
 )
