@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
-from avatarlab_cli.rollup import capture, rates
+from avatarlab_cli.rollup import capture, closing, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
 from avatarlab_cli.schema.live import probe
 from jobs.registry import BY_NAME
@@ -42,8 +42,8 @@ def install_capture(database: Database) -> None:
         capture.install(connection, probe(connection))
 
 
-def run(database: Database, job: str = "monthly-usage") -> Run:
-    return execute(database, BY_NAME[job], Order(rates.load()))
+def run(database: Database, job: str = "monthly-usage", **more: Any) -> Run:  # noqa: ANN401 (the rest of Order's fields)
+    return execute(database, BY_NAME[job], Order(rates.load(), **more))
 
 
 def stored(database: Database) -> dict[str, list[Any]]:
@@ -417,14 +417,20 @@ def test_nothing_is_lost_under_fire(database: Database, seed: int) -> None:
     assert unfinished == 0
 
 
-def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) -> None:
-    """A late row of a closed month leaves its figures as they are, and is on record beside them, once."""
-    first = (chaos.NOW - timedelta(days=62)).replace(day=2)
+def late_under_closed_months(database: Database) -> date:
+    """Have Ada speak in the last month, close it, and let a row of the same day come late."""
+    first = (chaos.NOW.replace(day=1) - timedelta(days=1)).replace(day=2)
     sql(database, SPOKEN, user=ADA, at=first)
     for job in ("monthly-usage", "platform-statistics", "close-month"):
-        run(database, job)
-    before = stored(database)
+        run(database, job, close_after_days=0)
     sql(database, SPOKEN, user=ADA, at=first)
+    return first.date()
+
+
+def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) -> None:
+    """A late row of a closed month leaves its figures as they are, and is on record beside them, once."""
+    late_under_closed_months(database)
+    before = stored(database)
     for job in ("monthly-usage", "platform-statistics"):
         run(database, job)
     assert stored(database)["public.monthly_usage"] == before["public.monthly_usage"]
@@ -436,6 +442,18 @@ def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) 
             )
         ).all()
     assert [tuple(row) for row in found] == [(ADA, "tts_characters", 3, 6), (ADA, "tts_generations", 1, 2)]
+
+
+def test_a_reopened_month_has_what_came_while_it_was_closed(database: Database) -> None:
+    """A row that came under a closed month is in its figures once the month is open, and it can be closed again."""
+    late = late_under_closed_months(database)
+    run(database)
+    with database.write() as connection:
+        closing.lock(connection)
+        closing.reopen(connection, late.replace(day=1), by="ada", reason="a row came late")
+    assert_exact(database)
+    run(database, "platform-statistics")
+    assert run(database, "close-month", close_after_days=0).result.rows_written > 0
 
 
 def test_ids_are_remembered(database: Database) -> None:
