@@ -153,15 +153,16 @@ def _touched_months(
 ) -> monthly.Scope:
     """Return which months are to be summed, and name in usage_touched those that are not everybody's.
 
-    With each day the running month grows for everybody, and so did every month since the last run. A later run of the
-    same day finds none such: what changed of a user is in the queue, and whom other limits concern is looked for.
+    With each day the running month grows for everybody, and so did every month since the last run. Of the others, and on
+    a later run of the same day of all, what changed of a user is in the queue, and whom other limits concern is looked for.
     """
     summed_on = state["summed_on"] if state is not None else None
     running = basis.today.replace(day=1)
     is_later = summed_on == basis.today and running >= window.first
     since = running if is_later else max(window.first, min(summed_on or window.first, running).replace(day=1))
-    parts = [monthly.judged_again() if is_later else _NOBODY, *[_TOUCHED] * has_cells]
-    bound = {"before": window.end if is_later else since, "month": running, "nobody": UNATTRIBUTED}
+    parts = [monthly.judged_again(), *[_TOUCHED] * has_cells]
+    bound = {"first": window.first, "before": window.end if is_later else since, "month": running}
+    bound |= {"today": basis.today, "nobody": UNATTRIBUTED}
     fresh.temporary(connection, "usage_touched", sa.text(" UNION ".join(parts)), **bound)
     return monthly.Scope(window, since, of_everybody=not is_later)
 
@@ -177,7 +178,6 @@ _TOUCHED = f"""
     JOIN avatarlab_admin.usage_daily d
       ON d.day >= m.month AND d.day < m.month + interval '1 month' AND d.user_id <> :nobody
 """
-_NOBODY = "SELECT CAST(NULL AS uuid) AS user_id, CAST(NULL AS date) AS month WHERE false"
 
 
 def _updated(

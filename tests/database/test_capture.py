@@ -60,9 +60,9 @@ def stored(database: Database) -> dict[str, list[Any]]:
         }
 
 
-def assert_exact(database: Database) -> None:
+def assert_exact(database: Database, **more: Any) -> None:  # noqa: ANN401 (the rest of Order's fields)
     """What is stored after a run that reads the queue is what a count of all rows leaves."""
-    run(database)
+    run(database, **more)
     by_queue = stored(database)
     with database.write() as connection:
         assert (
@@ -72,7 +72,7 @@ def assert_exact(database: Database) -> None:
             == 0
         )
         capture.forget_state(connection)
-    run(database)
+    run(database, **more)
     of_all = stored(database)
     for table in STORED:
         assert sorted(set(by_queue[table]) ^ set(of_all[table])) == [], table
@@ -264,9 +264,10 @@ LIMITS = {
 
 @pytest.mark.parametrize("what", LIMITS)
 def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: str) -> None:
-    """Between two runs of one day only limits, avatars or objects change: this month is judged as a sum of all would."""
+    """Where only limits, avatars or objects change, every open month is judged as a sum of all would, on any day."""
     sql(database, LIMITED)
-    sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW)
+    for days in (0, 40, 80):
+        sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW - timedelta(days=days))
     run(database)
     for statement in LIMITS[what]:
         sql(database, statement, user=ADA)
@@ -275,6 +276,8 @@ def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: st
     for statement in LIMITS[what]:
         sql(database, statement, user=chaos.USERS[1])
         assert_exact(database)
+    sql(database, LIMITED, """UPDATE user_subscriptions SET custom_limits = '{"tts_generations": 0}'""")
+    assert_exact(database, today=chaos.NOW.date() + timedelta(days=1))
 
 
 @examples(6)
