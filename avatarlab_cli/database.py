@@ -225,6 +225,11 @@ _MEANINGS: tuple[tuple[frozenset[str], type[AvatarLabError], str], ...] = (
         "the server has no connection left: try again later",
     ),
     (
+        frozenset({"53"}),
+        UnavailableError,
+        "the server is short of memory, disk or locks: its log says of which; try again later",
+    ),
+    (
         frozenset({"57014"}),
         AvatarLabError,
         "narrow the question, or raise the time with AVATARLAB_STATEMENT_TIMEOUT",

@@ -21,7 +21,9 @@ def run(connection: sa.Connection, task: Task) -> Result:
     if task.window is None:
         months = verifying.share(connection, task.today, task.verify_within_days)
     else:
-        months = verifying.months_of(task.window)
+        # Nothing is to come of months that have not begun.
+        end = min(task.window.end, next_month(task.today))
+        months = verifying.months_of(Window(task.window.first, end))
     mismatches = verifying.compare(connection, months, task.today, task.rates)
     by_metric = connection.execute(
         sa.text(f"SELECT metric, count(*) FROM {verifying.DIFFERENCES} GROUP BY metric ORDER BY metric")

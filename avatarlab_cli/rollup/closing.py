@@ -11,6 +11,7 @@ from avatarlab_cli.errors import BusyError, NotFoundError, RefusedError
 from avatarlab_cli.rollup import (
     LOCK,
     accounts,
+    capture,
     daily,
     fresh,
     frozen,
@@ -210,7 +211,11 @@ def demand_reopenable(connection: sa.Connection, month: date) -> None:
 
 
 def reopen(connection: sa.Connection, month: date, *, by: str, reason: str) -> None:
-    """Reopen the last closed month in the caller's transaction, which holds the jobs' lock; what it was closed with stays on record."""
+    """Reopen the last closed month in the caller's transaction, which holds the jobs' lock; what it was closed with stays on record.
+
+    The next run computes every open day: what changed while the month was closed is in the queue no more.
+    """
     demand_reopenable(connection, month)
     connection.execute(_REOPEN, {"month": month, "by": by, "reason": reason})
     connection.execute(_UNMARK, {"month": month})
+    capture.forget_state(connection)

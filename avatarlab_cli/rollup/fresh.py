@@ -38,17 +38,20 @@ def temporary(
     """Create a temporary table of the query's rows, gone at the transaction's end, and return it.
 
     CREATE TABLE AS may read its sources in parallel, which an INSERT may not. It takes no parameters from the
-    server's side, so psycopg binds them. One of the same name that this transaction made before is replaced. With
-    `keys` the planner learns of these columns alone. The returned table knows its columns by name alone.
+    server's side, so psycopg binds them. One of the same name that this transaction made before is emptied and filled
+    anew, and must have the same columns: a dropped table's locks stay until the end, and many months would use up the
+    server's. With `keys` the planner learns of these columns alone. The returned table knows its columns by name alone.
     """
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None  # noqa: S101 (an open connection has one)
     with psycopg.ClientCursor(driver_connection) as cursor:
+        made = ", ".join(row[0] for row in cursor.execute(_COLUMNS, [f"pg_temp.{name}"]))
         # The planner needs sizes and rough shares alone, and a small sample tells them.
         steps = (
-            f"DROP TABLE IF EXISTS pg_temp.{name}",
-            f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {compiled}",
+            f"TRUNCATE {name}; INSERT INTO {name} SELECT {made} FROM (\n{compiled}\n) AS filled"
+            if made
+            else f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {compiled}",
             "SET LOCAL default_statistics_target = 10",
             f"ANALYZE {name} ({', '.join(keys)})" if keys else f"ANALYZE {name}",
             f"SELECT * FROM {name} LIMIT 0",
@@ -59,6 +62,12 @@ def temporary(
             pass
         columns: list[sa.Column[Any]] = [sa.Column(column.name) for column in cursor.description or ()]
     return sa.Table(name, sa.MetaData(), *columns)
+
+
+_COLUMNS = """
+    SELECT quote_ident(attname) FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
 
 
 def replace(

@@ -87,7 +87,9 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
     sums = sa.text(_sums_sql(available, chosen).replace(DAYS, days))
     fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
     fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.replace(DAYS, days)))
-    fresh.temporary(connection, "usage_exceeded", sa.text(_exceeded_sql()), today=today)
+    fresh.temporary(
+        connection, "usage_exceeded", sa.text(_exceeded_sql("SELECT * FROM usage_sums")), today=today
+    )
     judged = sa.text(_judged_sql(available))
     versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
     return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, **versions)
@@ -209,25 +211,29 @@ def _sums_sql(available: Availability, chosen: str) -> str:
 
 
 def judged_again() -> str:
-    """Return the SQL of the users whose stored row of the :month may be judged otherwise by limits_fresh: user_id, month.
+    """Return the SQL of whose rows from :first to before :before limits_fresh judges otherwise than stored: user_id, month.
 
-    Who is over no limit by the stored figures, and was over none, stays as stored.
+    Stored figures are judged, and nothing is summed. In the running :month whoever has too many avatars is among them, for
+    `collect` gives those a row.
     """
     return f"""
-        SELECT user_id, usage_month AS month FROM public.monthly_usage WHERE usage_month = :month AND is_over_limit
-        UNION
-        SELECT s.user_id, s.usage_month FROM public.monthly_usage s JOIN limits_fresh l ON l.user_id = s.user_id
-        WHERE s.usage_month = :month AND CASE l.name {_VALUES} END > (l.maximum #>> '{{}}')::numeric
+        SELECT s.user_id, s.month
+        FROM ({_STORED}) AS s
+        LEFT JOIN ({_exceeded_sql(_STORED)}) AS e ON e.user_id = s.user_id AND e.month = s.month
+        WHERE s.exceeded_limits IS DISTINCT FROM coalesce(e.exceeded, '{{}}')
         UNION
         SELECT l.user_id, :month FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
-        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric"""
+        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric AND :month < :before"""
 
 
+_STORED = f"""
+            SELECT user_id, usage_month AS month, exceeded_limits, {", ".join(COUNTS)} FROM public.monthly_usage
+            WHERE usage_month >= :first AND usage_month < :before"""
 # What a row s has of what a limit l is of.
 _VALUES = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
 
 
-def _exceeded_sql() -> str:
+def _exceeded_sql(rows: str) -> str:
     return f"""
         SELECT user_id, month,
                jsonb_object_agg(name, jsonb_build_object('value', value, 'limit', maximum)) AS exceeded
@@ -236,7 +242,7 @@ def _exceeded_sql() -> str:
                    CASE l.name {_VALUES}
                         WHEN '{AVATAR_LIMIT}' THEN CASE WHEN s.month = date_trunc('month', CAST(:today AS timestamp))
                                                         THEN a.avatars END END AS value
-            FROM usage_sums s
+            FROM ({rows}) AS s
             JOIN limits_fresh l ON l.user_id = s.user_id
             LEFT JOIN avatars_fresh a ON a.user_id = s.user_id AND l.name = '{AVATAR_LIMIT}'
         ) AS used

@@ -37,7 +37,10 @@ class Basis:
 
 @dataclass(frozen=True)
 class Updated:
-    """What one transaction did, whether entries are left for another, and whether some are of closed months."""
+    """What one transaction did, and whether entries are left for another.
+
+    Of closed months some users' may have changed, named in dirty.LATE, or everybody's.
+    """
 
     changes: fresh.Changes
     rows: int
@@ -46,6 +49,7 @@ class Updated:
     entries: int
     is_last: bool
     has_late: bool = False
+    is_everybody_late: bool = False
 
 
 def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -65,14 +69,13 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     """
     window = windows.resolve(connection, None, basis.today)
     state = connection.execute(sa.select(rollup_state)).mappings().one_or_none()
-    behind = dirty.take_whole_sources(connection)
-    if step == 0:
-        behind |= _behind(connection, state, basis)
+    marked = dirty.take_whole_sources(connection)
+    behind = marked | (_behind(connection, state, basis) if step == 0 else frozenset())
     if behind >= EVERY_SOURCE:
         has_more = dirty.forget(connection, window)
         done = _everything(connection, window, basis)
         _remember(connection, basis, is_whole=True)
-        return replace(done, is_last=not has_more)
+        return replace(done, is_last=not has_more, is_everybody_late=bool(marked))
     changes, whole = fresh.Changes(0, 0), None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
@@ -90,7 +93,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     changes += _months(connection, months, basis)
     _remember(connection, basis, is_whole=False)
     done = _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
-    return replace(done, has_late=batch.has_late)
+    return replace(done, has_late=batch.has_late, is_everybody_late=bool(marked))
 
 
 def _everything(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -103,10 +106,12 @@ def adjust_late(connection: sa.Connection, done: Updated, today: date) -> dict[s
 
     Comes last in a transaction: it replaces the temporary tables of rates, accounts and limits.
     """
-    if not done.has_late:
+    months = adjusting.closed_months(connection) if done.is_everybody_late else []
+    if not (done.has_late or months):
         return {}
     late = sa.table(dirty.LATE, sa.column("month", sa.Date), sa.column("user_id", sa.Uuid))
-    return {"adjustments": adjusting.adjust(connection, today, cells=late).recorded}
+    cells = late if done.has_late else None
+    return {"adjustments": adjusting.adjust(connection, today, months=months, cells=cells).recorded}
 
 
 def is_captured(connection: sa.Connection) -> bool:
@@ -153,15 +158,16 @@ def _touched_months(
 ) -> monthly.Scope:
     """Return which months are to be summed, and name in usage_touched those that are not everybody's.
 
-    With each day the running month grows for everybody, and so did every month since the last run. A later run of the
-    same day finds none such: what changed of a user is in the queue, and whom other limits concern is looked for.
+    With each day the running month grows for everybody, and so did every month since the last run. Of the others, and on
+    a later run of the same day of all, what changed of a user is in the queue, and whom other limits concern is looked for.
     """
     summed_on = state["summed_on"] if state is not None else None
     running = basis.today.replace(day=1)
     is_later = summed_on == basis.today and running >= window.first
     since = running if is_later else max(window.first, min(summed_on or window.first, running).replace(day=1))
-    parts = [monthly.judged_again() if is_later else _NOBODY, *[_TOUCHED] * has_cells]
-    bound = {"before": window.end if is_later else since, "month": running, "nobody": UNATTRIBUTED}
+    parts = [monthly.judged_again(), *[_TOUCHED] * has_cells]
+    bound = {"first": window.first, "before": window.end if is_later else since, "month": running}
+    bound |= {"today": basis.today, "nobody": UNATTRIBUTED}
     fresh.temporary(connection, "usage_touched", sa.text(" UNION ".join(parts)), **bound)
     return monthly.Scope(window, since, of_everybody=not is_later)
 
@@ -177,7 +183,6 @@ _TOUCHED = f"""
     JOIN avatarlab_admin.usage_daily d
       ON d.day >= m.month AND d.day < m.month + interval '1 month' AND d.user_id <> :nobody
 """
-_NOBODY = "SELECT CAST(NULL AS uuid) AS user_id, CAST(NULL AS date) AS month WHERE false"
 
 
 def _updated(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
-from avatarlab_cli.rollup import capture, rates
+from avatarlab_cli.rollup import capture, closing, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
 from avatarlab_cli.schema.live import probe
 from jobs.registry import BY_NAME
@@ -42,8 +42,8 @@ def install_capture(database: Database) -> None:
         capture.install(connection, probe(connection))
 
 
-def run(database: Database, job: str = "monthly-usage") -> Run:
-    return execute(database, BY_NAME[job], Order(rates.load()))
+def run(database: Database, job: str = "monthly-usage", **more: Any) -> Run:  # noqa: ANN401 (the rest of Order's fields)
+    return execute(database, BY_NAME[job], Order(rates.load(), **more))
 
 
 def stored(database: Database) -> dict[str, list[Any]]:
@@ -60,9 +60,9 @@ def stored(database: Database) -> dict[str, list[Any]]:
         }
 
 
-def assert_exact(database: Database) -> None:
+def assert_exact(database: Database, **more: Any) -> None:  # noqa: ANN401 (the rest of Order's fields)
     """What is stored after a run that reads the queue is what a count of all rows leaves."""
-    run(database)
+    run(database, **more)
     by_queue = stored(database)
     with database.write() as connection:
         assert (
@@ -72,7 +72,7 @@ def assert_exact(database: Database) -> None:
             == 0
         )
         capture.forget_state(connection)
-    run(database)
+    run(database, **more)
     of_all = stored(database)
     for table in STORED:
         assert sorted(set(by_queue[table]) ^ set(of_all[table])) == [], table
@@ -264,9 +264,10 @@ LIMITS = {
 
 @pytest.mark.parametrize("what", LIMITS)
 def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: str) -> None:
-    """Between two runs of one day only limits, avatars or objects change: this month is judged as a sum of all would."""
+    """Where only limits, avatars or objects change, every open month is judged as a sum of all would, on any day."""
     sql(database, LIMITED)
-    sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW)
+    for days in (0, 40, 80):
+        sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW - timedelta(days=days))
     run(database)
     for statement in LIMITS[what]:
         sql(database, statement, user=ADA)
@@ -275,6 +276,8 @@ def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: st
     for statement in LIMITS[what]:
         sql(database, statement, user=chaos.USERS[1])
         assert_exact(database)
+    sql(database, LIMITED, """UPDATE user_subscriptions SET custom_limits = '{"tts_generations": 0}'""")
+    assert_exact(database, today=chaos.NOW.date() + timedelta(days=1))
 
 
 @examples(6)
@@ -417,14 +420,20 @@ def test_nothing_is_lost_under_fire(database: Database, seed: int) -> None:
     assert unfinished == 0
 
 
-def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) -> None:
-    """A late row of a closed month leaves its figures as they are, and is on record beside them, once."""
-    first = (chaos.NOW - timedelta(days=62)).replace(day=2)
+def late_under_closed_months(database: Database) -> date:
+    """Have Ada speak in the last month, close it, and let a row of the same day come late."""
+    first = (chaos.NOW.replace(day=1) - timedelta(days=1)).replace(day=2)
     sql(database, SPOKEN, user=ADA, at=first)
     for job in ("monthly-usage", "platform-statistics", "close-month"):
-        run(database, job)
-    before = stored(database)
+        run(database, job, close_after_days=0)
     sql(database, SPOKEN, user=ADA, at=first)
+    return first.date()
+
+
+def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) -> None:
+    """A late row of a closed month leaves its figures as they are, and is on record beside them, once."""
+    late_under_closed_months(database)
+    before = stored(database)
     for job in ("monthly-usage", "platform-statistics"):
         run(database, job)
     assert stored(database)["public.monthly_usage"] == before["public.monthly_usage"]
@@ -436,6 +445,46 @@ def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) 
             )
         ).all()
     assert [tuple(row) for row in found] == [(ADA, "tts_characters", 3, 6), (ADA, "tts_generations", 1, 2)]
+
+
+WHOLE = {
+    "emptied": (["TRUNCATE tts_generations"], 0),
+    "past its triggers": (["ALTER TABLE tts_generations DISABLE TRIGGER USER", SPOKEN], 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_what_befell_a_whole_source_is_adjusted(database: Database, what: str) -> None:
+    """A source that is emptied, or whose triggers are installed anew, is looked at under closed months too, once."""
+    late = late_under_closed_months(database)
+    run(database)
+    statements, expected = WHOLE[what]
+    sql(database, *statements, user=ADA, at=late)
+    if expected:
+        install_capture(database)
+    run(database)
+    assert_exact(database)
+    with database.read() as connection:
+        found = connection.scalars(
+            sa.text(
+                "SELECT after FROM avatarlab_admin.usage_adjustment"
+                " WHERE (user_id, metric) = (:user, 'tts_generations') ORDER BY recorded_at"
+            ),
+            {"user": ADA},
+        )
+        assert list(found) == [2, expected]
+
+
+def test_a_reopened_month_has_what_came_while_it_was_closed(database: Database) -> None:
+    """A row that came under a closed month is in its figures once the month is open, and it can be closed again."""
+    late = late_under_closed_months(database)
+    run(database)
+    with database.write() as connection:
+        closing.lock(connection)
+        closing.reopen(connection, late.replace(day=1), by="ada", reason="a row came late")
+    assert_exact(database)
+    run(database, "platform-statistics")
+    assert run(database, "close-month", close_after_days=0).result.rows_written > 0
 
 
 def test_ids_are_remembered(database: Database) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import AvatarLabError, NotFoundError, RefusedError
 from avatarlab_cli.queries import adjustments, closings
-from avatarlab_cli.rollup import adjusting, closing
+from avatarlab_cli.rollup import adjusting, closing, verifying
 from avatarlab_cli.rollup.frozen import FIGURES
-from avatarlab_cli.timeframe import month_window
+from avatarlab_cli.timeframe import Window, month_window
 from jobs import close_month, monthly_usage
 from tests.database.comparing import TODAY, rolled_back, shipped, stored, task
 from tests.database.costing import compute, shown
@@ -198,6 +198,32 @@ def test_the_digest_tells_of_an_alteration_and_outlives_an_account(migrated: Dat
         (row,) = (row for row in shown(connection, closings.months()) if row["month"] == JANUARY)
         assert (row["figures"], row["accounts_gone"]) == ("intact", 1)
         assert shown(connection, closings.altered()) == []
+
+
+def test_many_months_hold_no_more_locks_than_few(migrated: Database) -> None:
+    """However many months are verified, adjusted or closed in a transaction, its locks are no more than for two of each."""
+    with rolled_back(migrated) as connection:
+        arranged(connection)
+        for closed in (None, JANUARY):
+            if closed:
+                close(connection, closed)
+            firsts = (date(2024, 12, 1), date(2023, 9, 1))
+            few, many = (locks_of_verifying(connection, first) for first in firsts)
+            assert few == many
+        close(connection, FEBRUARY)
+        assert locks(connection) == few
+
+
+def locks_of_verifying(connection: sa.Connection, first: date) -> int:
+    """Verify the months from one on to February, and return how many locks the transaction has then."""
+    verifying.compare(connection, verifying.months_of(Window(first, MARCH)), TODAY, shipped())
+    return locks(connection)
+
+
+def locks(connection: sa.Connection) -> int:
+    """Return how many tables and the like the transaction has locked."""
+    held = "select count(distinct (relation, classid, objid)) from pg_locks where pid = pg_backend_pid()"
+    return int(connection.scalar(sa.text(held)) or 0)
 
 
 def test_a_missing_table_leaves_its_figures_as_they_are_known(migrated: Database) -> None:

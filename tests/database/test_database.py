@@ -117,6 +117,7 @@ def test_connections_tell_who_they_are(database: Database) -> None:
         ("SELECT 1 / 0", AvatarLabError, "--debug"),
         ("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", BusyError, "try again"),
         ("DO $$ BEGIN RAISE SQLSTATE '53300'; END $$", BusyError, "later"),
+        ("DO $$ BEGIN RAISE SQLSTATE '53200'; END $$", UnavailableError, "memory, disk or locks"),
         ("DO $$ BEGIN RAISE SQLSTATE '57P03'; END $$", UnavailableError, "network"),
         ("SELECT pg_terminate_backend(pg_backend_pid())", UnavailableError, "network"),
     ],

@@ -161,6 +161,12 @@ def test_what_changed_under_a_closed_month_is_recorded(database: Database) -> No
     assert "mismatches" not in run(database, "verify", MAY).details
 
 
+def test_no_month_to_come_is_verified(database: Database) -> None:
+    """However far a window reaches, the last month of it is the running one."""
+    result = run(database, "verify", Window(date(2025, 5, 1), date(2999, 1, 1)))
+    assert result.details["months"] == ["2025-05", f"{TODAY:%Y-%m}"]
+
+
 def test_every_month_has_its_turn(database: Database) -> None:
     """Within the configured days each month with figures is verified exactly once."""
     with database.read() as connection:
