@@ -13,6 +13,8 @@ from commands import options
 from jobs.registry import BY_NAME, JOBS, Job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import sqlalchemy as sa
 
     from avatarlab_cli.report import Report
@@ -70,7 +72,8 @@ def run(
     """Run a job now, for all open days unless some are named, and show its record.
 
     A run is all or nothing and may be repeated: values are computed anew and set, never added to. While another
-    run has the job, this one ends with exit code 75. With --quiet a successful run prints nothing.
+    run has the job, this one ends with exit code 75. With --quiet a successful run prints nothing. Where verify found
+    differences, or close-month could not close all that is due, it says so and ends with exit code 3.
 
     \b
     Examples:
@@ -95,7 +98,10 @@ def run(
     _log(context, chosen, done)
     if not (dry_run or invocation.is_quiet):
         show(context, lambda _: jobs.show(done.run_id))
-    if done.result.details.get("mismatches"):
+    found = list(_found(done))
+    for sentence in found:
+        invocation.environment.show(sentence)
+    if found:
         raise typer.Exit(ExitCode.FOUND)
 
 
@@ -292,6 +298,15 @@ def _job(name: str) -> Job:
 def _window(month: str | None, day: str | None, first: str | None, last: str | None) -> Window | None:
     """Return the days the options name, None for all open ones; raises UsageError where they contradict."""
     if sum(option is not None for option in (month, day, first or last)) > 1:
+def _found(done: "Run") -> "Iterator[str]":
+    """Yield what a run that did its work met and somebody must look at, in sentences; cron is to show them."""
+    details = done.result.details
+    if refused := details.get("refused"):
+        yield str(refused)
+    if mismatches := details.get("mismatches"):
+        yield f"{mismatches} figures differ from their sources: `avatarlab job show {done.run_id}` counts them by metric"
+
+
         raise UsageError("--month, --day and --from/--to exclude each other", hint="name the days in one way")
     if month is not None:
         return month_window(parse_month(month))

@@ -216,3 +216,15 @@ def voice_cost(conninfo: str, at: str) -> str | None:
     assert found.code == 0, found.err
     costs: dict[str, str | None] = {row["email"]: row["voice_cost"] for row in json.loads(found.out)}
     return costs[ANN]
+
+
+def test_a_month_that_could_not_be_closed_is_told(ended: str) -> None:
+    """The months before it are closed; it is named even with --quiet, which cron shows, and the exit code is 3."""
+    execute(ended, SPOKEN.replace("03-05", "04-05"), user_id(BEN))
+    for job in ("monthly-usage", "platform-statistics"):
+        assert act(ended, "job", "run", job).code == 0
+    execute(ended, "UPDATE avatarlab_admin.usage_daily SET tts_characters = 9 WHERE day = '2025-04-05'")
+    done = act(ended, "-q", "job", "run", "close-month")
+    assert (done.code, done.out) == (ExitCode.FOUND, "")
+    assert "2025-04 cannot be closed" in done.err
+    assert closings(ended) == (1, 0)
