@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jobs.runner import Order, Preview, Run
 
 app = App()
+_LONGEST_PAUSE_SECONDS = 86_400
 Name = Annotated[str, typer.Argument(metavar="JOB", help="Its name, as `job list` shows it.")]
 
 
@@ -208,14 +209,14 @@ def backfill(
         str, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day's month, included.")
     ],
     pause: Annotated[
-        float, typer.Option("--pause", metavar="SECONDS", min=0, help="Rest so long after each month.")
+        float, typer.Option("--pause", metavar="SECONDS", help="Rest so long after each month.")
     ] = 1.0,
     dry_run: options.DryRun = False,
 ) -> None:
     """Compute past months anew, one after the other, while the regular jobs go on.
 
-    Each month is whole by itself. What is interrupted goes on with the month it names; while another run has the lock
-    it is waited for.
+    Each month is whole by itself, and what is interrupted names the command that goes on. While another run has the
+    lock it is waited for.
 
     \b
     Examples:
@@ -235,6 +236,7 @@ def backfill(
     invocation.demand_permission()
     progress = invocation.progress(f"of {len(verifying.months_of(window))} months")
     preview = _shows_nothing if dry_run else None
+    _demand_pause(pause)
     rows: list[dict[str, object]] = []
     try:
         for row in each_month(invocation.job_database, window, prices, pause, preview):
@@ -243,9 +245,7 @@ def backfill(
                 progress(str(row["month"]), len(rows))
     except BaseException:
         if rows and not dry_run:
-            invocation.environment.show(
-                f"done up to {rows[-1]['month']}; the same command goes on with the month after"
-            )
+            invocation.kept = _rest(window, len(rows), pause)
         raise
     show_rows(context, COLUMNS, rows)
     if dry_run:
@@ -258,6 +258,28 @@ def show_run(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")],
 ) -> None:
     """Show everything about one run: what it did, what it could not compute and why.
+def _demand_pause(seconds: float) -> None:
+    """Raise UsageError for what nobody can wait; nan is not even less than 0."""
+    if not 0 <= seconds <= _LONGEST_PAUSE_SECONDS:
+        raise UsageError(
+            f"--pause {seconds:g} is no time to rest", hint=f"seconds from 0 to {_LONGEST_PAUSE_SECONDS}"
+        )
+
+
+def _rest(window: Window, done: int, pause: float) -> str | None:
+    """Return how to go on where so many months of a window are done; None where all are."""
+    from avatarlab_cli.rollup import verifying
+
+    months = verifying.months_of(window)
+    if done == len(months):
+        return None
+    last = window.end - timedelta(days=1)
+    return (
+        f"done up to {months[done - 1]:%Y-%m}; this goes on:"
+        f" avatarlab job backfill --from {months[done]} --to {last} --pause {pause:g}"
+    )
+
+
 
     \b
     Examples:
