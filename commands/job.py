@@ -8,7 +8,7 @@ import typer
 
 from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import ExitCode, NotFoundError, UsageError
-from avatarlab_cli.timeframe import Window, earliest, month_window, parse_day, parse_month
+from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import options
 from jobs.registry import BY_NAME, JOBS, Job
 
@@ -161,12 +161,12 @@ def verify(
     from avatarlab_cli.queries import verification
     from avatarlab_cli.rollup import rates
     from avatarlab_cli.show import demand_options, show_rows
-    from jobs.runner import execute
+    from jobs.runner import execute, today_of
 
     invocation = current(context)
     demand_options(context, verification.COLUMNS)
     verification.demand_metric(metric)
-    window = _window(month, None, first, last) or month_window(invocation.clock().date())
+    window = _window(month, None, first, last)
     prices = rates.load(invocation.settings.get("rates_file"))
     found: list[dict[str, object]] = []
 
@@ -175,6 +175,9 @@ def verify(
 
     invocation.demand_permission()
     job, database = BY_NAME["verify"], invocation.job_database
+    if window is None:
+        with database.read() as connection:
+            window = month_window(today_of(connection).replace(day=1))
     execute(database, job, _order(context, prices, window, look))
     show_rows(context, verification.COLUMNS, found)
     if found and repair:
@@ -187,7 +190,10 @@ def verify(
 
 @app.report()
 def gaps(context: typer.Context) -> None:
-    """List the days and months that were never computed; exit code 3 where there are any.
+    """List the days and months before today that were never computed; exit code 3 where any can be.
+
+    Stored bytes of days before the first snapshot, and of long gaps, cannot be told any more: they are listed, and
+    no finding. Days of a closed month can be computed once it is reopened.
 
     \b
     Examples:
@@ -196,9 +202,9 @@ def gaps(context: typer.Context) -> None:
     """
     from avatarlab_cli.queries import job_gaps
     from avatarlab_cli.show import show_findings
+    from jobs.runner import today_of
 
-    today = current(context).clock().date()
-    show_findings(context, lambda _: job_gaps.gaps(today, earliest(today)))
+    show_findings(context, lambda connection: job_gaps.gaps(connection, today_of(connection)))
 
 
 @app.report()
@@ -230,13 +236,13 @@ def backfill(
 
     invocation = current(context)
     demand_options(context, COLUMNS)
+    _demand_pause(pause)
     window = _window(None, None, first, last)
     assert window is not None  # noqa: S101 (both ends were given)
     prices = rates.load(invocation.settings.get("rates_file"))
     invocation.demand_permission()
     progress = invocation.progress(f"of {len(verifying.months_of(window))} months")
     preview = _shows_nothing if dry_run else None
-    _demand_pause(pause)
     rows: list[dict[str, object]] = []
     try:
         for row in each_month(invocation.job_database, window, prices, pause, preview):
@@ -252,12 +258,6 @@ def backfill(
         invocation.environment.say(f"dry run of {window}: nothing was changed")
 
 
-@app.report("show")
-def show_run(
-    context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")],
-) -> None:
-    """Show everything about one run: what it did, what it could not compute and why.
 def _demand_pause(seconds: float) -> None:
     """Raise UsageError for what nobody can wait; nan is not even less than 0."""
     if not 0 <= seconds <= _LONGEST_PAUSE_SECONDS:
@@ -280,6 +280,12 @@ def _rest(window: Window, done: int, pause: float) -> str | None:
     )
 
 
+@app.report("show")
+def show_run(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")],
+) -> None:
+    """Show everything about one run: what it did, what it could not compute and why.
 
     \b
     Examples:
@@ -290,6 +296,15 @@ def _rest(window: Window, done: int, pause: float) -> str | None:
     from avatarlab_cli.show import show
 
     show(context, lambda connection: jobs.show(find(connection, jobs.RUN, run).id))
+
+
+def _found(done: "Run") -> "Iterator[str]":
+    """Yield what a run that did its work met and somebody must look at, in sentences; cron is to show them."""
+    details = done.result.details
+    if refused := details.get("refused"):
+        yield str(refused)
+    if mismatches := details.get("mismatches"):
+        yield f"{mismatches} figures differ from their sources: `avatarlab job show {done.run_id}` counts them by metric"
 
 
 def _shows_nothing(connection: "sa.Connection", result: "Result", changes: "Report") -> None:
@@ -320,15 +335,6 @@ def _job(name: str) -> Job:
 def _window(month: str | None, day: str | None, first: str | None, last: str | None) -> Window | None:
     """Return the days the options name, None for all open ones; raises UsageError where they contradict."""
     if sum(option is not None for option in (month, day, first or last)) > 1:
-def _found(done: "Run") -> "Iterator[str]":
-    """Yield what a run that did its work met and somebody must look at, in sentences; cron is to show them."""
-    details = done.result.details
-    if refused := details.get("refused"):
-        yield str(refused)
-    if mismatches := details.get("mismatches"):
-        yield f"{mismatches} figures differ from their sources: `avatarlab job show {done.run_id}` counts them by metric"
-
-
         raise UsageError("--month, --day and --from/--to exclude each other", hint="name the days in one way")
     if month is not None:
         return month_window(parse_month(month))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -48,10 +49,10 @@ def test_a_difference_is_listed_and_repaired(own: str) -> None:
         (("verify", "--month", "2025-05", "--from", "2025-05-01"), "exclude each other"),
         (("backfill", "--from", "2025-05-02", "--to", "2025-05-01"), "lies before"),
         (("backfill", "--from", "2025-05-01"), "--to"),
-    ],
         (("backfill", "--from", "2025-05-01", "--to", "2025-06-01", "--pause", "nan"), "no time to rest"),
         (("backfill", "--from", "2025-05-01", "--to", "2025-06-01", "--pause", "inf"), "no time to rest"),
         (("backfill", "--from", "2025-05-01", "--to", "2999-01-31"), "2999-01-01 lies in the future"),
+    ],
 )
 def test_what_cannot_be_meant(computed: str, arguments: tuple[str, ...], message: str) -> None:
     """A wrong figure, a month to come, days named twice or the wrong way round: exit code 2, and nothing is done."""
