@@ -246,7 +246,12 @@ def _record_failure(database: Database, run_id: UUID, error: BaseException) -> N
         _record(
             database,
             run_id,
-            {"status": status, "error_class": type(error).__name__, "error_message": str(error)},
+            {
+                "status": status,
+                "error_class": type(error).__name__,
+                # What ends a process says nothing itself.
+                "error_message": str(error) or f"{status} before its end",
+            },
         )
 
 

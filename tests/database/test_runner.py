@@ -117,8 +117,8 @@ def test_the_record_of_a_success(database: Database, probe: Probe) -> None:
         (ZeroDivisionError("by zero"), "failed", "by zero"),
         (AvatarLabError("no such thing"), "failed", "no such thing"),
         (BusyError("in use"), "busy", "in use"),
-        (KeyboardInterrupt(), "interrupted", ""),
-        (Terminated(), "interrupted", ""),
+        (KeyboardInterrupt(), "interrupted", "interrupted before its end"),
+        (Terminated(), "interrupted", "interrupted before its end"),
     ],
 )
 def test_the_record_of_a_failure(
