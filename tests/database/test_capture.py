@@ -339,7 +339,7 @@ def test_a_failure_that_cannot_be_put_down_is_counted(database: Database) -> Non
     with database.read() as connection:
         assert capture.failures(connection) == 1
         (said,) = status(connection)[1]
-    assert "1 changes could not be put down" in said
+    assert "what 1 statements changed" in said
     for _ in range(2):
         run(database)
         sql(database, "ALTER TABLE tts_generations DISABLE TRIGGER USER")
