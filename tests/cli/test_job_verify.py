@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.queries import verification
 from tests.cli.invoking import invoke
 from tests.conftest import created_database
 
@@ -46,7 +47,10 @@ def test_a_difference_is_listed_and_repaired(own: str) -> None:
     [
         (("verify", "--metric", "nope"), "'nope' is not a figure"),
         (("verify", "--month", "2999-01"), "lies in the future"),
-        (("verify", "--month", "2025-05", "--from", "2025-05-01"), "exclude each other"),
+        (
+            ("verify", "--month", "2025-05", "--from", "2025-05-01"),
+            "--month and --from/--to exclude each other",
+        ),
         (("backfill", "--from", "2025-05-02", "--to", "2025-05-01"), "lies before"),
         (("backfill", "--from", "2025-05-01"), "--to"),
         (("backfill", "--from", "2025-05-01", "--to", "2025-06-01", "--pause", "nan"), "no time to rest"),
@@ -101,3 +105,15 @@ def test_the_running_month_is_the_databases(computed: str) -> None:
     """A clock that is wrong here does not choose what is verified: a run is on the database's day."""
     found = invoke(computed, "job", "verify", now=datetime(2999, 1, 1, tzinfo=UTC))
     assert found.code in (ExitCode.OK, ExitCode.FOUND), found.err
+
+
+def test_a_repair_that_did_not_help_says_so(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at again after the repair: what still differs is counted, and the exit code stays 3."""
+    with psycopg.connect(own) as connection:
+        connection.execute(
+            "UPDATE monthly_usage SET conversations_count = 77 WHERE usage_month = '2025-05-01'"
+        )
+    monkeypatch.setattr(verification, "repairs", lambda *_: [])
+    found = invoke(own, "job", "verify", "--month", "2025-05", "--repair")
+    assert found.code == ExitCode.FOUND
+    assert re.search(r"\d+ figures differ after the repair", found.err)
