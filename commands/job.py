@@ -382,7 +382,9 @@ def _preview(
 
     invocation = current(context)
     write(changes, connection, invocation.output, invocation.environment)
-    invocation.environment.say(f"dry run of {result.window}: nothing was changed")
+    is_any = result.window.first < result.window.end
+    said = f"dry run of {result.window}: nothing was changed" if is_any else "dry run: there is nothing to do"
+    invocation.environment.say(said)
 
 
 def _log(context: typer.Context, chosen: Job, done: "Run") -> None:
