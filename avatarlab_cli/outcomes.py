@@ -82,7 +82,7 @@ class Tally:
         self.results[outcome.result] += 1
         self.last = outcome
         if outcome.result == "failed":
-            self.failure = AvatarLabError(_sentence(outcome))
+            self.failure = AvatarLabError(_sentence(outcome), hint=outcome.hint)
             self.failure.exit_code = outcome.code
             self.has_moved |= outcome.item.expected is not None and outcome.code is not ExitCode.BUSY
 
@@ -98,5 +98,6 @@ def _sentence(outcome: Outcome) -> str:
     """Return what went wrong as a sentence that names the target."""
     if outcome.id is not None:
         return f"{outcome.label} {outcome.detail}"
-    names_it = outcome.code in (ExitCode.NOT_FOUND, ExitCode.USAGE)
+    says_it = str(outcome.detail).startswith(f"{outcome.label} ")
+    names_it = says_it or outcome.code in (ExitCode.NOT_FOUND, ExitCode.USAGE)
     return str(outcome.detail) if names_it else f"{outcome.label}: {outcome.detail}"

@@ -11,6 +11,8 @@ _MONTH = re.compile(r"(2\d{3})-(\d{2})", re.ASCII)
 _DAY = re.compile(r"2\d{3}-\d{2}-\d{2}", re.ASCII)
 _AGO = re.compile(r"(\d{1,5})([hdwm])")
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 30}
+# A report looks at the days around its ends as well, which the calendar must have.
+_YEARS = range(1000, 3000)
 
 
 @dataclass(frozen=True, order=True)
@@ -98,16 +100,25 @@ class Span:
 def parse_span(since: str | None, until: str | None, now: datetime, days: int = 30) -> Span:
     """Return the time two options name: by default so many whole days, today included, up to now.
 
-    Raises UsageError where the end is not after the beginning.
+    Raises UsageError where the end is not after the beginning, and for other years than 1000 to 2999.
     """
-    end = now if until is None else parse_moment(until, now)
+    end = now if until is None else _parse_end(until, now)
     if since is None:
         midnight = (end - timedelta(microseconds=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         return Span(midnight - timedelta(days=days - 1), end)
-    begin = parse_moment(since, now)
+    begin = _parse_end(since, now)
     if begin >= end:
         raise UsageError(
             f"nothing lies between {begin:%Y-%m-%dT%H:%MZ} and {end:%Y-%m-%dT%H:%MZ}",
             hint="--since comes before --until",
         )
     return Span(begin, end)
+
+
+def _parse_end(text: str, now: datetime) -> datetime:
+    moment = parse_moment(text, now)
+    if moment.year not in _YEARS:
+        raise UsageError(
+            f"{text!r} is too far away", hint=f"write a time from {_YEARS[0]:04} to the end of {_YEARS[-1]}"
+        )
+    return moment

@@ -21,7 +21,8 @@ def install(context: typer.Context, dry_run: options.DryRun = False) -> None:
     """Put the tables whose rows make figures under triggers, in one transaction, or renew them.
 
     Each table is locked against writers for a moment. A trigger that fails never fails the platform's own write: it
-    warns in the server's log and counts, and the next run counts all open days anew.
+    warns in the server's log, and the next run reads its source whole. Where not even that can be put down, every run
+    counts all open days anew until the triggers are renewed: `db capture status` says so.
 
     \b
     Examples:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import ExitCode, NotFoundError, UsageError
-from avatarlab_cli.timeframe import Window, earliest, month_window, parse_day, parse_month
+from avatarlab_cli.errors import AvatarLabError, ExitCode, NotFoundError, UsageError
+from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import options
 from jobs.registry import BY_NAME, JOBS, Job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import sqlalchemy as sa
 
     from avatarlab_cli.report import Report
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from jobs.runner import Order, Preview, Run
 
 app = App()
+_LONGEST_PAUSE_SECONDS = 86_400
 Name = Annotated[str, typer.Argument(metavar="JOB", help="Its name, as `job list` shows it.")]
 
 
@@ -70,7 +73,8 @@ def run(
     """Run a job now, for all open days unless some are named, and show its record.
 
     A run is all or nothing and may be repeated: values are computed anew and set, never added to. While another
-    run has the job, this one ends with exit code 75. With --quiet a successful run prints nothing.
+    run has the job, this one ends with exit code 75. With --quiet a successful run prints nothing. Where verify found
+    differences, or close-month could not close all that is due, it says so and ends with exit code 3.
 
     \b
     Examples:
@@ -95,7 +99,10 @@ def run(
     _log(context, chosen, done)
     if not (dry_run or invocation.is_quiet):
         show(context, lambda _: jobs.show(done.run_id))
-    if done.result.details.get("mismatches"):
+    found = list(_found(done))
+    for sentence in found:
+        invocation.environment.show(sentence)
+    if found:
         raise typer.Exit(ExitCode.FOUND)
 
 
@@ -154,33 +161,61 @@ def verify(
     from avatarlab_cli.queries import verification
     from avatarlab_cli.rollup import rates
     from avatarlab_cli.show import demand_options, show_rows
-    from jobs.runner import execute
+    from jobs.runner import execute, today_of
 
     invocation = current(context)
     demand_options(context, verification.COLUMNS)
     verification.demand_metric(metric)
-    window = _window(month, None, first, last) or month_window(invocation.clock().date())
+    window = _window(month, None, first, last)
     prices = rates.load(invocation.settings.get("rates_file"))
+    invocation.demand_permission()
+    database = invocation.job_database
+    if window is None:
+        with database.read() as connection:
+            window = month_window(today_of(connection).replace(day=1))
+    found = _differences(context, prices, window, metric)
+    show_rows(context, verification.COLUMNS, found)
+    if found and repair:
+        for name, days in verification.repairs(database, window):
+            execute(database, BY_NAME[name], _order(context, prices, days))
+        if left := _differences(context, prices, window, metric):
+            raise _unrepaired(len(left))
+        invocation.environment.say("repaired: looked at again, nothing differs")
+    elif found:
+        raise typer.Exit(ExitCode.FOUND)
+
+
+def _differences(
+    context: typer.Context, prices: "RateCard", window: Window, metric: str | None
+) -> list[dict[str, object]]:
+    """Return where what is stored of the window's months differs from the sources, of one figure or of all."""
+    from avatarlab_cli.queries import verification
+    from jobs.runner import execute
+
     found: list[dict[str, object]] = []
 
     def look(connection: "sa.Connection", _: "Result", __: "Report") -> None:
         found.extend(verification.differences(connection, metric))
 
-    invocation.demand_permission()
-    job, database = BY_NAME["verify"], invocation.job_database
-    execute(database, job, _order(context, prices, window, look))
-    show_rows(context, verification.COLUMNS, found)
-    if found and repair:
-        for name, days in verification.repairs(database, window):
-            execute(database, BY_NAME[name], _order(context, prices, days))
-        invocation.environment.say("repaired: what was stored is what the sources say now")
-    elif found:
-        raise typer.Exit(ExitCode.FOUND)
+    execute(current(context).job_database, BY_NAME["verify"], _order(context, prices, window, look))
+    return found
+
+
+def _unrepaired(count: int) -> AvatarLabError:
+    error = AvatarLabError(
+        f"{count} figures differ after the repair",
+        hint="`avatarlab job verify` lists them; rows may have come since",
+    )
+    error.exit_code = ExitCode.FOUND
+    return error
 
 
 @app.report()
 def gaps(context: typer.Context) -> None:
-    """List the days and months that were never computed; exit code 3 where there are any.
+    """List the days and months before today that were never computed; exit code 3 where any can be.
+
+    Stored bytes of days before the first snapshot, and of long gaps, cannot be told any more: they are listed, and
+    no finding. Days of a closed month can be computed once it is reopened.
 
     \b
     Examples:
@@ -189,9 +224,9 @@ def gaps(context: typer.Context) -> None:
     """
     from avatarlab_cli.queries import job_gaps
     from avatarlab_cli.show import show_findings
+    from jobs.runner import today_of
 
-    today = current(context).clock().date()
-    show_findings(context, lambda _: job_gaps.gaps(today, earliest(today)))
+    show_findings(context, lambda connection: job_gaps.gaps(connection, today_of(connection)))
 
 
 @app.report()
@@ -202,14 +237,14 @@ def backfill(
         str, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day's month, included.")
     ],
     pause: Annotated[
-        float, typer.Option("--pause", metavar="SECONDS", min=0, help="Rest so long after each month.")
+        float, typer.Option("--pause", metavar="SECONDS", help="Rest so long after each month.")
     ] = 1.0,
     dry_run: options.DryRun = False,
 ) -> None:
     """Compute past months anew, one after the other, while the regular jobs go on.
 
-    Each month is whole by itself. What is interrupted goes on with the month it names; while another run has the lock
-    it is waited for.
+    Each month is whole by itself, and what is interrupted names the command that goes on. While another run has the
+    lock it is waited for.
 
     \b
     Examples:
@@ -223,6 +258,7 @@ def backfill(
 
     invocation = current(context)
     demand_options(context, COLUMNS)
+    _demand_pause(pause)
     window = _window(None, None, first, last)
     assert window is not None  # noqa: S101 (both ends were given)
     prices = rates.load(invocation.settings.get("rates_file"))
@@ -237,13 +273,33 @@ def backfill(
                 progress(str(row["month"]), len(rows))
     except BaseException:
         if rows and not dry_run:
-            invocation.environment.show(
-                f"done up to {rows[-1]['month']}; the same command goes on with the month after"
-            )
+            invocation.kept = _rest(window, len(rows), pause)
         raise
     show_rows(context, COLUMNS, rows)
     if dry_run:
         invocation.environment.say(f"dry run of {window}: nothing was changed")
+
+
+def _demand_pause(seconds: float) -> None:
+    """Raise UsageError for what nobody can wait; nan is not even less than 0."""
+    if not 0 <= seconds <= _LONGEST_PAUSE_SECONDS:
+        raise UsageError(
+            f"--pause {seconds:g} is no time to rest", hint=f"seconds from 0 to {_LONGEST_PAUSE_SECONDS}"
+        )
+
+
+def _rest(window: Window, done: int, pause: float) -> str | None:
+    """Return how to go on where so many months of a window are done; None where all are."""
+    from avatarlab_cli.rollup import verifying
+
+    months = verifying.months_of(window)
+    if done == len(months):
+        return None
+    last = window.end - timedelta(days=1)
+    return (
+        f"done up to {months[done - 1]:%Y-%m}; this goes on:"
+        f" avatarlab job backfill --from {months[done]} --to {last} --pause {pause:g}"
+    )
 
 
 @app.report("show")
@@ -262,6 +318,15 @@ def show_run(
     from avatarlab_cli.show import show
 
     show(context, lambda connection: jobs.show(find(connection, jobs.RUN, run).id))
+
+
+def _found(done: "Run") -> "Iterator[str]":
+    """Yield what a run that did its work met and somebody must look at, in sentences; cron is to show them."""
+    details = done.result.details
+    if refused := details.get("refused"):
+        yield str(refused)
+    if mismatches := details.get("mismatches"):
+        yield f"{mismatches} figures differ from their sources: `avatarlab job show {done.run_id}` counts them by metric"
 
 
 def _shows_nothing(connection: "sa.Connection", result: "Result", changes: "Report") -> None:
@@ -291,8 +356,10 @@ def _job(name: str) -> Job:
 
 def _window(month: str | None, day: str | None, first: str | None, last: str | None) -> Window | None:
     """Return the days the options name, None for all open ones; raises UsageError where they contradict."""
-    if sum(option is not None for option in (month, day, first or last)) > 1:
-        raise UsageError("--month, --day and --from/--to exclude each other", hint="name the days in one way")
+    ways = {"--month": month, "--day": day, "--from/--to": first or last}
+    given = [option for option, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other", hint="name the days in one way")
     if month is not None:
         return month_window(parse_month(month))
     if day is not None:
@@ -315,7 +382,9 @@ def _preview(
 
     invocation = current(context)
     write(changes, connection, invocation.output, invocation.environment)
-    invocation.environment.say(f"dry run of {result.window}: nothing was changed")
+    is_any = result.window.first < result.window.end
+    said = f"dry run of {result.window}: nothing was changed" if is_any else "dry run: there is nothing to do"
+    invocation.environment.say(said)
 
 
 def _log(context: typer.Context, chosen: Job, done: "Run") -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import verifying
+from avatarlab_cli.rollup import verifying, windows
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.timeframe import Window, month_window
 from jobs.registry import BY_NAME
-from jobs.runner import Order, Preview, Run, execute
+from jobs.runner import Order, Preview, Run, demand_current_schema, execute, today_of
 
 # How long another run is waited for, and how often it is asked.
 PATIENCE_SECONDS, ASK_SECONDS = 900.0, 1.0
@@ -26,9 +26,15 @@ def each_month(
 ) -> Iterator[dict[str, object]]:
     """Compute usage, then statistics, of each month the window touches; yields a row a month, resting in between.
 
-    With a `preview` nothing is kept, and so statistics are those of the usage that is stored now. Raises RefusedError for a closed month and BusyError where another run does not end.
+    With a `preview` nothing is kept, and so statistics are those of the usage that is stored now. Before anything is
+    done, raises UsageError for a month to come and RefusedError for a closed one; BusyError where another run does not end.
     """
     months = verifying.months_of(window)
+    with database.read() as connection:
+        demand_current_schema(connection)
+        today = today_of(connection)
+        windows.demand_begun(month_window(months[-1]), today)
+        windows.resolve(connection, month_window(months[0]), today)
     for number, month in enumerate(months):
         order = Order(prices, month_window(month), preview=preview)
         runs = [_patiently(database, name, order) for name in ("monthly-usage", "platform-statistics")]

@@ -32,15 +32,16 @@ def run(connection: sa.Connection, task: Task) -> Result:
         done = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
     else:
         done = usage.recompute(connection, window, basis)
-    details: dict[str, object] = {"invalid_limits": invalid} if invalid else {}
-    details |= usage.adjust_late(connection, done, task.today)
+    # Of all users, and so the same in each transaction of a run.
+    details: dict[str, object] = {"invalid_limits": invalid} if invalid and not task.step else {}
+    details |= done.facts() | usage.adjust_late(connection, done, task.today)
     return Result(
         window=Window(max(window.first, done.first or window.first), window.end),
         rows_read=done.rows,
         rows_written=(kept.changes + done.changes).total,
         skipped={**available.skipped, **kept.skipped},
         undated=done.undated,
-        details=details | ({"changes_taken": done.entries} if done.entries else {}),
+        details=details,
         then=None if done.is_last or task.is_at_once else task.after(),
     )
 

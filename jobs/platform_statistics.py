@@ -6,7 +6,6 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup import (
     accounts,
-    daily,
     dirty,
     history,
     limits,
@@ -18,7 +17,7 @@ from avatarlab_cli.rollup import (
 )
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import platform_statistics
-from avatarlab_cli.schema.live import probe
+from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.timeframe import Window
 from jobs.result import Result, Task
 
@@ -27,7 +26,10 @@ TARGET, KEYS = platform_statistics, ["stat_date"]
 
 
 def run(connection: sa.Connection, task: Task) -> Result:
-    """Recompute the window and set what differs; the caller's transaction makes it all or nothing."""
+    """Recompute the window and set what differs; the caller's transaction makes it all or nothing.
+
+    Usage comes first, where it takes a queue in batches of a transaction each, and the figures with the last of them.
+    """
     live = probe(connection)
     available = availability(live)
     asked = windows.resolve(connection, task.window, task.today)
@@ -36,34 +38,38 @@ def run(connection: sa.Connection, task: Task) -> Result:
     kept = history.keep(connection, window, task.today, live, available)
     prices = rates.collect(connection, task.rates)
     accounts.collect(connection, live)
-    basis = usage.Basis(available, prices, task.rates.version, task.today)
-    days: daily.DailyResult | usage.Updated
-    if task.window is None and usage.is_captured(connection):
-        limits.collect(connection, live, task.today)
-        days = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
-        if not (days.is_last or task.is_at_once):
-            late = usage.adjust_late(connection, days, task.today)
-            written = (kept.changes + days.changes).total
-            return Result(window, days.rows, written, details=late, then=task.after())
-    else:
-        scope = daily.Scope(_with_days_before(connection, window))
-        days = daily.recompute(connection, scope, available, prices, task.rates.version)
-        usage.note_other_basis(connection, basis)
+    done = _usage(
+        connection, task, window, live, usage.Basis(available, prices, task.rates.version, task.today)
+    )
+    is_last = done.is_last or task.is_at_once
     known = statistics.known_days(connection, window, task.today)
-    money = subscriptions.recompute(connection, known, task.today)
-    figures = statistics.recompute(connection, window, known, available, live)
-    unexplained = statistics.unexplained_days(connection, known)
-    details: dict[str, object] = {"revenue_does_not_follow": unexplained} if unexplained else {}
-    if isinstance(days, usage.Updated):
-        details |= usage.adjust_late(connection, days, task.today)
+    details: dict[str, object] = {}
+    written = kept.changes + done.changes
+    if is_last:
+        written += subscriptions.recompute(connection, known, task.today)
+        written += statistics.recompute(connection, window, known, available, live)
+        unexplained = statistics.unexplained_days(connection, known)
+        details |= {"revenue_does_not_follow": unexplained} if unexplained else {}
+    details |= done.facts() | usage.adjust_late(connection, done, task.today)
     return Result(
         window=known,
-        rows_read=days.rows,
-        rows_written=(kept.changes + days.changes + money + figures).total,
+        rows_read=done.rows,
+        rows_written=written.total,
         skipped={**available.skipped, **kept.skipped, **statistics.skipped(live)},
-        undated=days.undated,
+        undated=done.undated,
         details=details,
+        then=None if is_last else task.after(),
     )
+
+
+def _usage(
+    connection: sa.Connection, task: Task, window: Window, live: LiveSchema, basis: usage.Basis
+) -> usage.Updated:
+    """Bring usage up to date: by what the queue names where all changes are captured, else all days of the window."""
+    if task.window is not None or not usage.is_captured(connection):
+        return usage.recompute_days(connection, _with_days_before(connection, window), basis)
+    limits.collect(connection, live, task.today)
+    return usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
 
 
 def _with_days_before(connection: sa.Connection, window: Window) -> Window:

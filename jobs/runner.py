@@ -75,7 +75,7 @@ def execute(database: Database, job: Job, order: Order) -> Run:
         raise UsageError(f"{job.name} takes no days: {job.why_no_days}", hint="leave them out")
     with database.read() as connection:
         demand_current_schema(connection)
-        today = _today(connection, order)
+        today = today_of(connection, order.today)
         if not job.takes_closed_months:
             windows.resolve(connection, order.window, today)
         elif order.window is not None:
@@ -122,7 +122,7 @@ def _attempt(database: Database, job: Job, order: Order, run_id: UUID, before: R
             _lock(database, connection, job, run_id, is_first=before is None)
             task = before.then if before is not None else None
             if task is None:
-                today = _today(connection, order)
+                today = today_of(connection, order.today)
                 task = Task(
                     today,
                     order.rates,
@@ -144,11 +144,9 @@ def _attempt(database: Database, job: Job, order: Order, run_id: UUID, before: R
     return result
 
 
-def _today(connection: sa.Connection, order: Order) -> date:
-    """Return the day the run is on: the database's, in UTC, unless the order names one."""
-    if order.today is not None:
-        return order.today
-    today: date = connection.execute(sa.text("SELECT current_date")).scalar_one()
+def today_of(connection: sa.Connection, named: date | None = None) -> date:
+    """Return the day a run is on: the database's, in UTC, unless one is named."""
+    today: date = named or connection.execute(sa.text("SELECT current_date")).scalar_one()
     return today
 
 
@@ -248,7 +246,12 @@ def _record_failure(database: Database, run_id: UUID, error: BaseException) -> N
         _record(
             database,
             run_id,
-            {"status": status, "error_class": type(error).__name__, "error_message": str(error)},
+            {
+                "status": status,
+                "error_class": type(error).__name__,
+                # What ends a process says nothing itself.
+                "error_message": str(error) or f"{status} before its end",
+            },
         )
 
 

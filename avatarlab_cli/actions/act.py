@@ -190,7 +190,7 @@ class Item:
 class Outcome:
     """What became of one target: `result` is changed, unchanged or failed, and `detail` why; `code` as for errors.
 
-    `at` is the database's time when it was done.
+    `at` is the database's time when it was done; `hint` is what to do about a failure.
     """
 
     item: Item
@@ -203,3 +203,4 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     revealed: Mapping[str, object] = field(default_factory=dict)
     at: datetime | None = None
+    hint: str | None = None

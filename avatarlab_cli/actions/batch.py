@@ -56,7 +56,8 @@ def _carry_out_some(
         if act.is_whole or not _concerns_one(error):
             raise
         if len(items) == 1:
-            return [Outcome(items[0], None, items[0].name, "failed", error.exit_code, error.message)]
+            name, code = items[0].name, error.exit_code
+            return [Outcome(items[0], None, name, "failed", code, error.message, hint=error.hint)]
         if _is_held(error):
             # Who holds the row has been waited for; nobody is to wait as long for each half of a half.
             database = replace(database, limits={**database.limits, "lock_timeout": _SHORT_WAIT})

@@ -6,7 +6,7 @@ from datetime import date
 
 from avatarlab_cli.actions.act import Act, Run, Touched
 from avatarlab_cli.errors import ExitCode
-from avatarlab_cli.queries.periods import CLOSING, PERIOD
+from avatarlab_cli.queries.periods import CLOSED, CLOSING
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import closing, rates
 from avatarlab_cli.schema.private import period_close
@@ -78,7 +78,7 @@ class Reopen(Act):
     """Reopen the last closed month: jobs compute it anew; what it was closed with stays on record."""
 
     name = "period.reopen"
-    naming = PERIOD
+    naming = CLOSED
     severity = "critical"
     question = "Reopen"
     needs_reason = True

@@ -12,14 +12,16 @@ from avatarlab_cli.errors import NotFoundError
 from avatarlab_cli.queries.naming import USER, find
 from avatarlab_cli.queries.usage import MEASURES, NOBODY, help_of, is_nobody, kind_of
 from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.rollup.adjusting import SINCE
 from avatarlab_cli.rollup.daily import COSTS
 from avatarlab_cli.rollup.frozen import FIGURES, IDLE
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema.admin import monthly_usage
-from avatarlab_cli.schema.private import period_close, usage_adjustment
+from avatarlab_cli.schema.private import usage_adjustment
 from avatarlab_cli.schema.supabase import users
 
 Expression = sa.ColumnElement[Any]
+_HOLDS = sa.literal_column(f"({SINCE})", sa.Boolean)
 # In the place of an e-mail address, for an account that was deleted for good.
 GONE = "(gone)"
 _MONTH = Column("month", Kind.MONTH, "the closed month, UTC")
@@ -61,10 +63,7 @@ def _email(user_id: Expression) -> Expression:
 
 def adjustments(month: date | None, user: UUID | None) -> Report:
     """Report what was recorded beside the figures of closed months, the latest first; of one month or user where given."""
-    own = usage_adjustment
-    closed_at = (
-        sa.select(period_close.c.closed_at).where(period_close.c.month == own.c.month).scalar_subquery()
-    )
+    own = usage_adjustment.alias("a")
     someone = sa.func.nullif(own.c.user_id, UNATTRIBUTED)
     email = _email(own.c.user_id)
     difference = sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)
@@ -78,7 +77,7 @@ def adjustments(month: date | None, user: UUID | None) -> Report:
         difference.label("difference"),
         own.c.recorded_at,
         own.c.reason,
-        sa.func.coalesce(own.c.recorded_at > closed_at, True).label("holds"),
+        _HOLDS.label("holds"),
     ).select_from(own.outerjoin(users, users.c.id == own.c.user_id))
     if month is not None:
         select = select.where(own.c.month == month)
@@ -95,7 +94,12 @@ def adjustments(month: date | None, user: UUID | None) -> Report:
             Column("difference", Kind.DECIMAL, "from one to the other, unknown counted as 0"),
             Column("recorded_at", Kind.TIME, "when it was recorded"),
             Column("reason", Kind.TEXT, "why", null="-"),
-            Column("holds", Kind.BOOLEAN, "whether it came after the month was closed last", wide=True),
+            Column(
+                "holds",
+                Kind.BOOLEAN,
+                "whether it came after the month was closed last, and that is closed still",
+                wide=True,
+            ),
         ),
         sort="-recorded_at,month,email,metric",
         empty="No closed month has been adjusted.",
@@ -108,15 +112,11 @@ def notes(connection: sa.Connection, months: Sequence[date], user: UUID | None =
     Those are adjustments, and whatever an account had that is gone: its row went with it, so its adjustments, which take
     the same out, are told by that.
     """
-    own = usage_adjustment
-    closed_at = (
-        sa.select(period_close.c.closed_at).where(period_close.c.month == own.c.month).scalar_subquery()
-    )
-    holds = sa.or_(closed_at.is_(None), own.c.recorded_at > closed_at)
+    own = usage_adjustment.alias("a")
     cost = sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)
     select = sa.select(
         sa.func.count(), sa.func.coalesce(sa.func.sum(cost).filter(own.c.metric.like("%cost")), Decimal(0))
-    ).where(own.c.month.in_(months), holds, is_of_somebody(own.c.user_id))
+    ).where(own.c.month.in_(months), _HOLDS, is_of_somebody(own.c.user_id))
     gone = gone_notes(connection, months)
     if user is not None:
         select, gone = select.where(own.c.user_id == user), ()
@@ -191,7 +191,6 @@ _KNOWN = f"""
 
 def as_known_at(connection: sa.Connection, at: datetime, month: date | None) -> Report:
     """Report each user's figures of the months that were closed at a time, as they were known then, adjustments included."""
-    bound = {"at": at, "month": month, "idle": IDLE, "figures": list(FIGURES)}
     known = (
         sa.text(_KNOWN)
         .bindparams(
@@ -237,7 +236,7 @@ def as_known_at(connection: sa.Connection, at: datetime, month: date | None) -> 
         select,
         columns,
         sort="-month,-total_cost,email",
-        notes=_not_known(connection, bound),
+        notes=_not_known(connection, at, month),
         empty=f"No month was closed at {at:%Y-%m-%dT%H:%M:%SZ}, so nothing was final then.",
     )
 
@@ -251,12 +250,12 @@ def _total(values: dict[str, Expression]) -> Expression:
     return sa.case((known, amount))
 
 
-def _not_known(connection: sa.Connection, bound: dict[str, Any]) -> tuple[str, ...]:
+def _not_known(connection: sa.Connection, at: datetime, month: date | None) -> tuple[str, ...]:
     """Return which months with figures were not closed at the time."""
     statement = sa.text(f"""
         SELECT to_char(m.month, 'YYYY-MM') FROM (SELECT DISTINCT usage_month AS month FROM public.monthly_usage) AS m
         WHERE m.month NOT IN (SELECT month FROM ({_CLOSINGS}) AS c)
           AND (CAST(:month AS date) IS NULL OR m.month = :month) ORDER BY m.month
     """)
-    found = list(connection.scalars(statement, {"at": bound["at"], "month": bound["month"]}))
+    found = list(connection.scalars(statement, {"at": at, "month": month}))
     return (f"not closed then, so what was known is not on record: {', '.join(found)}",) if found else ()

@@ -56,19 +56,22 @@ def _wrong(connection: sa.Connection, rows: list[Row]) -> Iterator[str]:
     seen = connection.scalar(sa.select(rollup_state.c.failures_seen)) or 0
     lost = (capture.failures(connection) or 0) - seen
     if lost > 0:
-        yield f"{lost} changes could not be put down (the server's log says why), so each run reads all open days: avatarlab db capture install"
+        yield (
+            f"what {lost} statements changed, the toolkit's own among them, could not be put down (the server's log says"
+            " why), so each run reads all open days until the triggers are renewed: avatarlab db capture install"
+        )
 
 
 def _indexes(connection: sa.Connection, live: LiveSchema, table: capture.Captured) -> Iterator[str]:
-    """Yield what would make the indexes that are missing: owner or key first, then the time."""
+    """Yield what would make the indexes that are missing: owner or key and then the time, and for nobody's rows the time."""
     for source in table.feeds:
         leading = [source.owner] if source.owner is not None else []
         leading += [source.via.key] if source.via is not None else []
-        for column in leading:
-            pair = [column.name, source.time.name]
-            bound = {"table": table.name, "pair": pair}
-            if live.has(table.name, *pair) and not connection.scalar(_INDEXED, bound):
-                yield f'CREATE INDEX CONCURRENTLY ON {table.name} ("{pair[0]}", "{pair[1]}")'
+        for names in (*([column.name, source.time.name] for column in leading), [source.time.name]):
+            bound = {"table": table.name, "leading": names}
+            if live.has(table.name, *names) and not connection.scalar(_INDEXED, bound):
+                columns = ", ".join(f'"{name}"' for name in names)
+                yield f"CREATE INDEX CONCURRENTLY ON {table.name} ({columns})"
 
 
 _INDEXED = sa.text("""
@@ -77,6 +80,6 @@ _INDEXED = sa.text("""
         WHERE i.indrelid = CAST(:table AS regclass) AND i.indisvalid AND i.indpred IS NULL
           AND ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
                     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                    WHERE k.place <= 2 ORDER BY k.place) = CAST(:pair AS text[])
+                    WHERE k.place <= cardinality(CAST(:leading AS text[])) ORDER BY k.place) = CAST(:leading AS text[])
     )
 """)

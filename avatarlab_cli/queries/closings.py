@@ -1,9 +1,8 @@
 """Months and their closing: which are closed, with what, and whether their figures are still that."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
+from avatarlab_cli.queries.kinds import type_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.adjusting import SINCE
 from avatarlab_cli.rollup.frozen import DIGEST, IDLE, IMAGE
@@ -88,18 +87,7 @@ def altered() -> Report:
     )
 
 
-_TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
-    Kind.MONTH: sa.Date(),
-    Kind.TIME: sa.TIMESTAMP(timezone=True),
-    Kind.INTEGER: sa.BigInteger(),
-    Kind.DECIMAL: sa.Numeric(),
-    Kind.MONEY: sa.Numeric(),
-    Kind.BYTES: sa.BigInteger(),
-    Kind.ID: sa.Uuid(),
-}
-
-
 def _selected(sql: str, columns: tuple[Column, ...]) -> sa.Select[tuple[object, ...]]:
-    typed = (sa.column(column.name, _TYPES.get(column.kind, sa.Text())) for column in columns)
+    typed = (sa.column(column.name, type_of(column.kind)) for column in columns)
     rows = sa.text(sql).columns(*typed).subquery("rows")
     return sa.select(*(rows.c[column.name] for column in columns))

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from avatarlab_cli.queries.kinds import type_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.statistics import MOVEMENTS
@@ -142,7 +143,7 @@ def mrr(connection: sa.Connection, window: Window) -> Report:
 
 def churn(connection: sa.Connection, window: Window) -> Report:
     """Report who came, came back and left in each month, and what share of subscribers and revenue was lost."""
-    types = {column.name: _BY_KIND[column.kind] for column in _CHURN_COLUMNS}
+    types = {column.name: type_of(column.kind) for column in _CHURN_COLUMNS}
     found = selected(_CHURN, types, window)
     return _report(connection, sa.select(*found.c), _CHURN_COLUMNS, window)
 
@@ -185,15 +186,7 @@ def latest(months: int, today: date) -> Window:
     return window_of(date(index // 12, index % 12 + 1, 1), today)
 
 
-_BY_KIND: dict[Kind, sa.types.TypeEngine[Any]] = {
-    Kind.MONTH: sa.Date(),
-    Kind.DATE: sa.Date(),
-    Kind.INTEGER: sa.BigInteger(),
-    Kind.MONEY: sa.Numeric(),
-    Kind.PERCENT: sa.Numeric(),
-    Kind.BOOLEAN: sa.Boolean(),
-}
-_TYPES = {column.name: _BY_KIND[column.kind] for column in _KNOWN}
+_TYPES = {column.name: type_of(column.kind) for column in _KNOWN}
 _CHURN_COLUMNS = (
     _MONTH,
     Column("start", Kind.INTEGER, "who paid at the end of the month before"),

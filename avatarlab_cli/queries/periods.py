@@ -17,9 +17,9 @@ PERIOD = Naming(
     hint="`avatarlab period list` shows which months are closed",
 )
 
-CLOSING = replace(
-    PERIOD, noun="month", rows="(SELECT * FROM avatarlab_admin.period_close WHERE reopened_at IS NULL) r"
-)
+# One that was reopened is open, like one that never was closed.
+CLOSED = replace(PERIOD, rows="(SELECT * FROM avatarlab_admin.period_close WHERE reopened_at IS NULL) r")
+CLOSING = replace(CLOSED, noun="month")
 
 
 def is_closed(connection: sa.Connection, month: date) -> bool:

@@ -11,7 +11,7 @@ from avatarlab_cli.queries import users
 from avatarlab_cli.queries.usage import NOBODY, demand_measure, help_of, is_nobody
 from avatarlab_cli.queries.users import UserName
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup import pruned
+from avatarlab_cli.rollup import pruned, windows
 from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Source
 from avatarlab_cli.rollup.pricing import Extract, owned_rows
@@ -227,10 +227,18 @@ def _notes(connection: sa.Connection, counted: _Counted, days: Sequence[sa.Row[A
     if off:
         yield (
             f"on {off} day{'s' if off > 1 else ''} the rows now say something else than what is stored: some came, changed"
-            f" or went since; `avatarlab job run monthly-usage --month {month}` computes an open month anew"
+            f" or went since; {_remedy(connection, counted)}"
         )
     if found is not None and found.value is not None and metric != "storage_bytes" and found.value != total:
         yield f"the days add up to {total}: they were computed at another time than the month"
+
+
+def _remedy(connection: sa.Connection, counted: _Counted) -> str:
+    """Return what is to be done about a difference: a closed month stays as it is."""
+    month = f"{counted.window.first:%Y-%m}"
+    if counted.window.first >= windows.first_open(connection):
+        return f"`avatarlab job run monthly-usage --month {month}` computes the month anew"
+    return f"the month is closed, and `avatarlab usage adjustments --month {month}` tells what is on record of it"
 
 
 def _month_figure(connection: sa.Connection, counted: _Counted) -> sa.Row[Any] | None:

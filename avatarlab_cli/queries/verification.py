@@ -6,14 +6,11 @@ from avatarlab_cli.database import Database
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import windows
-from avatarlab_cli.rollup.daily import COSTS, COUNTS
-from avatarlab_cli.rollup.verifying import DIFFERENCES
+from avatarlab_cli.rollup.verifying import DIFFERENCES, OF_DAYS, OF_MONTHS
 from avatarlab_cli.rollup.verifying_platform import DIVIDED, NUMBERS
 from avatarlab_cli.timeframe import Window
 
-FIGURES = tuple(
-    dict.fromkeys((*COUNTS, "storage_byte_days", *COSTS, "total_cost", "is_over_limit", *NUMBERS, *DIVIDED))
-)
+FIGURES = tuple(dict.fromkeys((*OF_DAYS, *OF_MONTHS, *NUMBERS, *DIVIDED)))
 COLUMNS = (
     Column("stored_in", help="usage_daily, monthly_usage, platform_statistics, or closed month"),
     Column("day", Kind.DATE, "the day, or the first of the month"),

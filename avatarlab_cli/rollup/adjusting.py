@@ -23,9 +23,9 @@ from avatarlab_cli.timeframe import month_window
 
 CHANGED = "source rows changed after the month was closed"
 _CLOSING = sa.text("SELECT id FROM avatarlab_admin.period_close WHERE month = :month AND reopened_at IS NULL")
-# Adjustments that hold: those since the month was closed.
+# Adjustments, as `a`, that hold: those since the month was closed. Once it is reopened its figures have what they said.
 SINCE = """a.recorded_at > coalesce(
-    (SELECT p.closed_at FROM avatarlab_admin.period_close p WHERE p.month = a.month), '-infinity')"""
+    (SELECT greatest(p.closed_at, p.reopened_at) FROM avatarlab_admin.period_close p WHERE p.month = a.month), '-infinity')"""
 _EVERYBODY = f"""
     SELECT user_id FROM closing_sources UNION SELECT user_id FROM ({frozen.FROZEN}) AS f
     UNION SELECT user_id FROM avatarlab_admin.usage_adjustment WHERE month = :month

@@ -99,10 +99,8 @@ def install(connection: sa.Connection, live: LiveSchema) -> None:
         connection.execute(_statement(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
         for statement in statements(table):
             connection.execute(_statement(statement))
-    for source in (source for source in SOURCES if source.via):
-        target, owner = _link(source)
-        if live.has(qualified(source.via.target.table), target, owner):  # type: ignore[union-attr]  # it has one
-            connection.execute(_statement(_remember(qualified(source.via.target.table), source)))  # type: ignore[union-attr]  # it has one
+        for source in table.leads_to:
+            connection.execute(_statement(_remember(table.name, source)))
     seen = {"failures": failures(connection)}
     connection.execute(sa.text(f"UPDATE {SCHEMA}.rollup_state SET failures_seen = :failures"), seen)
     connection.execute(_statement(_mark_whole(NAMES)))

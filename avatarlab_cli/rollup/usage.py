@@ -51,6 +51,10 @@ class Updated:
     has_late: bool = False
     is_everybody_late: bool = False
 
+    def facts(self) -> dict[str, object]:
+        """Return what is put on record of it besides the counts every run has."""
+        return {"changes_taken": self.entries} if self.entries else {}
+
 
 def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
     """Set every day and month of the window, whole months, to what its sources say, whatever the queue holds.
@@ -60,6 +64,13 @@ def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Update
     done = _everything(connection, window, basis)
     note_other_basis(connection, basis)
     return done
+
+
+def recompute_days(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
+    """Set every day of the window, and leave its months, and the queue, to the job that sums them."""
+    days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
+    note_other_basis(connection, basis)
+    return _updated(days.changes, days)
 
 
 def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | None) -> Updated:

@@ -26,6 +26,12 @@ DIFFERENCES = "verify_differences"
 """The temporary table of what differs: stored_in, day (of a month its first), user_id (NULL for the platform's), metric, stored, actual."""
 
 
+OF_DAYS = (*COUNTS, *COSTS)
+"""Which figures of a user's day are compared."""
+OF_MONTHS = (*OF_DAYS, "storage_byte_days", "total_cost", "is_over_limit")
+"""Which of a user's month; what is true or false is 1 or 0."""
+
+
 def months_of(window: Window) -> list[date]:
     """Return the first days of the months the window touches."""
     months = [window.first.replace(day=1)]
@@ -95,11 +101,11 @@ def _compare(connection: sa.Connection, month: date, today: date, card: RateCard
     scope = monthly.Scope(window)
     monthly.collect(connection, scope, available, today=today, rate_version=card.version, days="verify_days")
     bound = {"first": window.first, "end": window.end}
-    by_day = ("usage_daily", "avatarlab_admin.usage_daily", "day", "verify_days", (*COUNTS, *COSTS))
-    columns = (*COUNTS, "storage_byte_days", *COSTS, "total_cost", "is_over_limit::int")
-    by_month = ("monthly_usage", "public.monthly_usage", "usage_month", "usage_month_fresh", columns)
+    by_day = ("usage_daily", "avatarlab_admin.usage_daily", "day", "verify_days", OF_DAYS)
+    by_month = ("monthly_usage", "public.monthly_usage", "usage_month", "usage_month_fresh", OF_MONTHS)
     for name, table, day, now, figures in (by_day, by_month):
-        values = ", ".join(f"('{f.partition(':')[0]}', s.{f}::numeric, f.{f}::numeric)" for f in figures)
+        casts = {figure: "::int::numeric" if figure.startswith("is_") else "::numeric" for figure in figures}
+        values = ", ".join(f"('{f}', s.{f}{cast}, f.{f}{cast})" for f, cast in casts.items())
         sql = _DIFFERING.format(name=name, table=table, day=day, now=now, values=values)
         connection.execute(sa.text(sql.replace("::", r"\:\:")), bound)
     if found := verifying_platform.compare(

@@ -216,3 +216,87 @@ def voice_cost(conninfo: str, at: str) -> str | None:
     assert found.code == 0, found.err
     costs: dict[str, str | None] = {row["email"]: row["voice_cost"] for row in json.loads(found.out)}
     return costs[ANN]
+
+
+def test_a_month_that_could_not_be_closed_is_told(ended: str) -> None:
+    """The months before it are closed; it is named even with --quiet, which cron shows, and the exit code is 3."""
+    execute(ended, SPOKEN.replace("03-05", "04-05"), user_id(BEN))
+    for job in ("monthly-usage", "platform-statistics"):
+        assert act(ended, "job", "run", job).code == 0
+    execute(ended, "UPDATE avatarlab_admin.usage_daily SET tts_characters = 9 WHERE day = '2025-04-05'")
+    done = act(ended, "-q", "job", "run", "close-month")
+    assert (done.code, done.out) == (ExitCode.FOUND, "")
+    assert "2025-04 cannot be closed" in done.err
+    assert closings(ended) == (1, 0)
+
+
+def test_nothing_is_said_of_adjustments_once_the_month_is_open_again(closed: str) -> None:
+    """While it is closed its adjustments are in no figure; reopened and computed anew, its figures have what they said."""
+    month = last_closed(closed)
+    execute(closed, SPOKEN.replace("2025-03", month), user_id(BEN))
+    assert (
+        act(closed, "job", "run", "verify", "--from", f"{month}-01", "--to", f"{month}-02").code
+        == ExitCode.FOUND
+    )
+    assert "the month is closed" in act(closed, "usage", "month", "--month", month).err
+    assert adjusted(closed, month) > 0
+    done = act(closed, "period", "reopen", month, "--reason", "late", "--yes")
+    assert done.code == 0, done.err
+    assert "the month is closed" not in act(closed, "usage", "month", "--month", month).err
+    assert adjusted(closed, month) == 0
+    found = json.loads(act(closed, "usage", "adjustments", "--month", month, "--json").out)
+    assert {row["holds"] for row in found} == {False}
+
+
+def last_closed(conninfo: str) -> str:
+    """Return the last closed month."""
+    ((month,),) = execute(
+        conninfo,
+        "SELECT to_char(max(month), 'YYYY-MM') FROM avatarlab_admin.period_close WHERE reopened_at IS NULL",
+    )
+    return str(month)
+
+
+def adjusted(conninfo: str, month: str) -> int:
+    """Return how many adjustments `period list` counts of a month."""
+    rows = json.loads(act(conninfo, "period", "list", "--json").out)
+    (count,) = (row["adjustments"] for row in rows if row["month"] == month)
+    return int(count)
+
+
+def test_an_open_month_is_not_reopened(closed: str) -> None:
+    """Whether it was closed once or never: there is no such closed month."""
+    month = last_closed(closed)
+    assert act(closed, "period", "reopen", month, "--reason", "late", "--yes").code == 0
+    for name in (month, "2999-01"):
+        again = act(closed, "period", "reopen", name, "--reason", "late", "--yes")
+        assert (again.code, again.out) == (ExitCode.NOT_FOUND, "")
+        assert f"there is no closed month {name!r}" in again.err
+
+
+def test_a_closing_that_is_refused_says_what_to_do(ended: str) -> None:
+    """The month is named once, and the way to close it all the same stands below."""
+    execute(ended, "UPDATE avatarlab_admin.usage_daily SET tts_characters = 9 WHERE day = '2025-03-05'")
+    done = act(ended, "period", "close", "2025-03", "--yes")
+    assert done.code == ExitCode.REFUSED
+    assert done.err.startswith("avatarlab: 2025-03 cannot be closed: rows differ")
+    assert "period close --recompute" in done.err
+
+
+def test_a_dry_run_with_nothing_to_close(closed: str) -> None:
+    """It says so, and names no days that run backwards."""
+    done = act(closed, "job", "run", "close-month", "--dry-run")
+    assert done.code == 0
+    assert "dry run: there is nothing to do" in done.err
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_difference_is_explained_by_what_can_be_done(closed: str, ended: str, is_closed: bool) -> None:
+    """An open month is computed anew; a closed one stays, and what came under it is on record elsewhere."""
+    conninfo = closed if is_closed else ended
+    execute(conninfo, SPOKEN, user_id(BEN))
+    explained = ("usage", "explain", BEN, "--month", "2025-03", "--metric", "tts_generations")
+    said = act(conninfo, *explained).err
+    assert "on 1 day the rows now say something else" in said
+    assert ("avatarlab usage adjustments --month 2025-03" in said) is is_closed
+    assert ("avatarlab job run monthly-usage --month 2025-03" in said) is not is_closed

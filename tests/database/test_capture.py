@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
-from avatarlab_cli.rollup import capture, closing, rates
+from avatarlab_cli.rollup import capture, closing, dirty, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
 from avatarlab_cli.schema.live import probe
 from jobs.registry import BY_NAME
@@ -342,7 +342,7 @@ def test_a_failure_that_cannot_be_put_down_is_counted(database: Database) -> Non
     with database.read() as connection:
         assert capture.failures(connection) == 1
         (said,) = status(connection)[1]
-    assert "1 changes could not be put down" in said
+    assert "what 1 statements changed" in said
     for _ in range(2):
         run(database)
         sql(database, "ALTER TABLE tts_generations DISABLE TRIGGER USER")
@@ -499,3 +499,25 @@ def test_ids_are_remembered(database: Database) -> None:
             )
         )
     assert owners == {ADA, chaos.USERS[3]}
+
+
+@pytest.mark.parametrize("job", ["monthly-usage", "platform-statistics"])
+def test_a_run_of_many_batches_records_what_all_did(
+    database: Database, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries taken and adjustments made are those of every transaction of the run, whichever job takes the queue."""
+    late = (chaos.NOW - timedelta(days=62)).replace(day=2)
+    for name in ("monthly-usage", "platform-statistics", "close-month"):
+        run(database, name)
+    sql(database, "DELETE FROM avatarlab_admin.usage_dirty")
+    for user in chaos.USERS[:3]:
+        sql(database, SPOKEN, user=user, at=late)
+        sql(database, SPOKEN, user=user, at=chaos.NOW)
+    waiting = len(entries(database))
+    assert waiting >= 6
+    monkeypatch.setattr(dirty, "BATCH", 2)
+    details = run(database, job).result.details
+    with database.read() as connection:
+        recorded = connection.scalar(sa.text("SELECT count(*) FROM avatarlab_admin.usage_adjustment"))
+    assert details == {"changes_taken": waiting, "adjustments": recorded}
+    assert (recorded or 0) >= 6

@@ -117,8 +117,8 @@ def test_the_record_of_a_success(database: Database, probe: Probe) -> None:
         (ZeroDivisionError("by zero"), "failed", "by zero"),
         (AvatarLabError("no such thing"), "failed", "no such thing"),
         (BusyError("in use"), "busy", "in use"),
-        (KeyboardInterrupt(), "interrupted", ""),
-        (Terminated(), "interrupted", ""),
+        (KeyboardInterrupt(), "interrupted", "interrupted before its end"),
+        (Terminated(), "interrupted", "interrupted before its end"),
     ],
 )
 def test_the_record_of_a_failure(
@@ -363,3 +363,21 @@ def test_a_job_sees_one_snapshot_and_its_order(database: Database, probe: Probe)
 
     execute(database, probe(body), Order(rates.load(), window, TODAY))
     assert seen == [TODAY, window, rates.load().version, "repeatable read"]
+
+
+def test_what_all_transactions_of_a_run_did() -> None:
+    """Counts add up, lists are joined, and what is said of the whole is what the last transaction says."""
+    window = Window(date(2025, 6, 1), date(2025, 7, 1))
+    first = {"taken": 20, "months": ["2025-05"], "by_metric": {"a": 1, "b": 2}, "refused": "no"}
+    later = {"taken": 1, "months": ["2025-06"], "by_metric": {"b": 3, "c": 4}, "refused": "never", "new": 5}
+    both = Result(window, 3, 2, undated={"a": 7}, details=first) + Result(
+        window, 4, 1, undated={"a": 8, "b": 1}, details=later
+    )
+    assert (both.rows_read, both.rows_written, both.undated) == (7, 3, {"a": 8, "b": 1})
+    assert both.details == {
+        "taken": 21,
+        "months": ["2025-05", "2025-06"],
+        "by_metric": {"a": 1, "b": 5, "c": 4},
+        "refused": "never",
+        "new": 5,
+    }

@@ -49,8 +49,9 @@ def differences(database: Database, window: Window, metric: str | None = None) -
 
 def missing(database: Database) -> list[dict[str, Any]]:
     with database.read() as connection:
-        select = job_gaps.gaps(TODAY, TODAY - timedelta(days=365)).select
-        return [dict(row) for row in connection.execute(select).mappings()]
+        findings = job_gaps.gaps(connection, TODAY).findings
+        assert findings is not None
+        return [dict(row) for row in connection.execute(findings).mappings()]
 
 
 def test_what_was_just_computed_is_right(database: Database) -> None:
@@ -185,13 +186,13 @@ def test_what_was_never_computed_is_found_and_filled(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hole is one row with the command that fills it, and after that nothing is missing."""
-    assert [row for row in missing(database) if row["what"] != "storage"] == []
+    assert missing(database) == []
     sql(
         database,
         "DELETE FROM platform_statistics WHERE stat_date BETWEEN '2025-05-03' AND '2025-05-09'",
         "DELETE FROM monthly_usage WHERE usage_month = '2025-05-01'",
     )
-    found = {row["what"]: row for row in missing(database) if row["what"] != "storage"}
+    found = {row["what"]: row for row in missing(database)}
     assert found.keys() == {"statistics", "monthly usage"}
     hole = found["statistics"]
     assert (hole["first"], hole["last"], hole["days"]) == (date(2025, 5, 3), date(2025, 5, 9), 7)
@@ -210,7 +211,45 @@ def test_what_was_never_computed_is_found_and_filled(
     (row,) = backfill.each_month(database, Window(date(2025, 5, 3), date(2025, 5, 10)), rates.load(), 0)
     assert tried == ["monthly-usage", "monthly-usage", "platform-statistics"]
     assert (row["month"], row["rows_written"]) != ("2025-05", 0)
-    assert [row for row in missing(database) if row["what"] != "storage"] == []
+    assert missing(database) == []
+
+
+def test_a_day_missing_in_a_closed_month(database: Database) -> None:
+    """No command computes it as long as the month is closed: the one that reopens the last closed month comes first."""
+    execute(database, BY_NAME["close-month"], Order(rates.load(), today=TODAY))
+    gone = "DELETE FROM platform_statistics WHERE stat_date BETWEEN '2025-05-31' AND '2025-06-02'"
+    sql(database, gone)
+    closed, opened = sorted(missing(database), key=lambda row: row["first"])
+    assert (closed["first"], closed["last"]) == (date(2025, 5, 31), date(2025, 5, 31))
+    assert closed["more"] == 'avatarlab period reopen 2025-05 --reason "Days are missing"'
+    assert opened["more"] == "avatarlab job backfill --from 2025-06-01 --to 2025-06-02"
+
+
+def test_today_is_no_gap_and_neither_is_what_nobody_can_tell(database: Database) -> None:
+    """Today's figures may wait for today's run; bytes before the first snapshot are told, and no finding."""
+    sql(database, f"DELETE FROM platform_statistics WHERE stat_date = '{TODAY}'")
+    assert missing(database) == []
+    with database.read() as connection:
+        told = connection.execute(job_gaps.gaps(connection, TODAY).select).mappings().all()
+    (row,) = told
+    assert (row["what"], row["last"], row["more"]) == ("storage", TODAY - timedelta(days=1), None)
+
+
+def test_a_snapshot_that_can_be_made_up_is_a_gap(database: Database) -> None:
+    """Days between two snapshots are filled by the next run, whose command is named; where they are too many, they are told alone."""
+    shift = "UPDATE avatarlab_admin.storage_daily SET day = day - {} WHERE NOT is_interpolated"
+    sql(database, shift.format(5))
+    (row,) = missing(database)
+    assert (row["what"], row["days"], row["more"]) == ("storage", 4, "avatarlab job run storage-snapshot")
+    assert run(database, "storage-snapshot").rows_written > 0
+    assert missing(database) == []
+    sql(
+        database,
+        f"DELETE FROM avatarlab_admin.storage_daily WHERE day > '{TODAY - timedelta(days=5)}'",
+        shift.format(95),
+        f"INSERT INTO platform_statistics (stat_date) VALUES ('{TODAY - timedelta(days=120)}')",
+    )
+    assert "storage" not in {row["what"] for row in missing(database)}
 
 
 def test_limits_are_judged_without_reading_a_log(database: Database) -> None:

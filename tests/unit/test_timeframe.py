@@ -5,7 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from avatarlab_cli.errors import UsageError
-from avatarlab_cli.timeframe import Window, month_window, next_month, parse_day, parse_moment, parse_month
+from avatarlab_cli.timeframe import (
+    Window,
+    month_window,
+    next_month,
+    parse_day,
+    parse_moment,
+    parse_month,
+    parse_span,
+)
 
 NOW = datetime(2026, 3, 15, 12, 30, tzinfo=UTC)
 
@@ -91,3 +99,20 @@ def test_windows_are_half_open() -> None:
 def test_next_month(day: date, expected: date) -> None:
     """The next month begins on a first, from whichever day it is asked."""
     assert next_month(day) == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        ("2026-10-01", "9999-12-31"),
+        (None, "9999-12-31T23:59:59.999999"),
+        (None, "0001-01-02"),
+        ("0001-01-01", None),
+    ],
+)
+def test_a_span_has_neighbours(since: str | None, until: str | None) -> None:
+    """A span that touches the calendar's ends is refused: reports look at the days around it."""
+    with pytest.raises(UsageError, match="is too far away"):
+        parse_span(since, until, NOW)
+    span = parse_span("1000-01-01", "2999-12-31T23:59", NOW)
+    assert next_month(span.days.end) == date(3000, 2, 1)
