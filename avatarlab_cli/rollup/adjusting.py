@@ -12,10 +12,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, closing, fresh, frozen, limits, pruned, rates, windows
+from avatarlab_cli.rollup import accounts, capture, closing, fresh, frozen, limits, pruned, rates, windows
 from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.daily import Scope, select_days
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.schema.private import period_close, usage_adjustment
 from avatarlab_cli.timeframe import month_window
@@ -106,6 +107,30 @@ def adjust(
     return Adjusted(
         recorded, {name: why for name, why in available.skipped.items() if name in frozen.FIGURES}
     )
+
+
+def closed_months(connection: sa.Connection) -> list[date]:
+    """Return the closed months of which anything is on record or in the sources, the earliest first."""
+    days = [f"SELECT {day} FROM {table}" for table, day in _ON_RECORD]
+    days += [
+        f'SELECT {capture.day_of("s", source)} FROM {qualified(source.table)} s WHERE isfinite(s."{source.time.name}")'
+        for source, _ in availability(probe(connection)).measured
+    ]
+    months = f"""
+        SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month FROM ({" UNION ".join(days)}) AS each (day)
+        WHERE day >= '0001-01-01' AND day < :first ORDER BY month"""
+    first = windows.first_open(connection)
+    return list(connection.scalars(sa.text(months.replace("::", r"\:\:")), {"first": first}))
+
+
+_ON_RECORD = (
+    ("avatarlab_admin.usage_daily", "day"),
+    ("avatarlab_admin.pruned_daily", "day"),
+    ("avatarlab_admin.storage_daily", "day"),
+    ("avatarlab_admin.period_close", "month"),
+    ("avatarlab_admin.usage_adjustment", "month"),
+    ("public.monthly_usage", "usage_month"),
+)
 
 
 def _months_of(connection: sa.Connection, cells: sa.TableClause | None) -> Iterator[date]:

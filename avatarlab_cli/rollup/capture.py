@@ -87,7 +87,7 @@ def _link(source: Source) -> tuple[str, str]:
 
 
 def install(connection: sa.Connection, live: LiveSchema) -> None:
-    """Create or renew every trigger, and have all that was before them recomputed by the next run.
+    """Create or renew every trigger, and have the next run look at all that was before them, under closed months too.
 
     Each table is locked against writers until the transaction ends, in which no later statement can be missed:
     a writer that came before is waited for. `lock_timeout` ends that with a BusyError, and nothing is changed.
@@ -105,7 +105,7 @@ def install(connection: sa.Connection, live: LiveSchema) -> None:
             connection.execute(_statement(_remember(qualified(source.via.target.table), source)))  # type: ignore[union-attr]  # it has one
     seen = {"failures": failures(connection)}
     connection.execute(sa.text(f"UPDATE {SCHEMA}.rollup_state SET failures_seen = :failures"), seen)
-    forget_state(connection)
+    connection.execute(_statement(_mark_whole(NAMES)))
 
 
 def remove(connection: sa.Connection) -> None:
@@ -212,7 +212,7 @@ def _changed(event: str, columns: Iterable[str]) -> str:
 def _of_source(source: Source, event: str) -> str:
     name = source.table.name
     if event == "truncate":
-        return f"        INSERT INTO {_QUEUE} (source, day) VALUES ('{name}', '-infinity');"
+        return f"        {_mark_whole([name])};"
     owner = f'c."{source.owner.name}"' if source.owner is not None else "NULL::uuid"
     via = "NULL::uuid"
     if source.via is not None:
@@ -225,6 +225,12 @@ def _of_source(source: Source, event: str) -> str:
         WHERE isfinite(c."{source.time.name}");"""
 
 
+def _mark_whole(names: Iterable[str]) -> str:
+    """Return the SQL that puts down the whole of some sources."""
+    values = ", ".join(f"('{name}', date '-infinity')" for name in names)
+    return f"INSERT INTO {_QUEUE} (source, day) VALUES {values}"
+
+
 def day_of(alias: str, source: Source) -> str:
     """Return the SQL of the UTC day of a source's row."""
     column = f'{alias}."{source.time.name}"'
@@ -235,8 +241,7 @@ def _of_owners(table: Captured, event: str) -> Iterator[str]:
     """Yield what remembers the owner, and has every day of those rows looked at again whose owner changes."""
     names = [source.table.name for source in table.leads_to]
     if event == "truncate":
-        for name in names:
-            yield f"        INSERT INTO {_QUEUE} (source, day) VALUES ('{name}', '-infinity');"
+        yield f"        {_mark_whole(names)};"
         return
     key, owner = _link(table.leads_to[0])
     if event in ("insert", "update"):
@@ -257,8 +262,7 @@ def _remember(rows: str, source: Source) -> str:
 
 def _of_accounts(event: str) -> str:
     if event == "truncate":
-        names = ", ".join(f"('{name}', date '-infinity')" for name in NAMES)
-        return f"        INSERT INTO {_QUEUE} (source, day) VALUES {names};"
+        return f"        {_mark_whole(NAMES)};"
     return f"""
         INSERT INTO {_QUEUE} (source, day, user_id)
         SELECT '{ACCOUNTS}', date '-infinity', c.id FROM ({_changed(event, ("id",))}) AS c;"""
@@ -266,7 +270,7 @@ def _of_accounts(event: str) -> str:
 
 def _of_storage(event: str) -> str:
     if event == "truncate":
-        return f"        INSERT INTO {_QUEUE} (source, day) VALUES ('{STORAGE}', '-infinity');"
+        return f"        {_mark_whole([STORAGE])};"
     columns = ("day", "user_id", "kind", "bucket", "bytes", "is_interpolated")
     return f"""
         INSERT INTO {_QUEUE} (source, day)

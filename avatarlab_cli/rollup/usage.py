@@ -37,7 +37,10 @@ class Basis:
 
 @dataclass(frozen=True)
 class Updated:
-    """What one transaction did, whether entries are left for another, and whether some are of closed months."""
+    """What one transaction did, and whether entries are left for another.
+
+    Of closed months some users' may have changed, named in dirty.LATE, or everybody's.
+    """
 
     changes: fresh.Changes
     rows: int
@@ -46,6 +49,7 @@ class Updated:
     entries: int
     is_last: bool
     has_late: bool = False
+    is_everybody_late: bool = False
 
 
 def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -65,14 +69,13 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     """
     window = windows.resolve(connection, None, basis.today)
     state = connection.execute(sa.select(rollup_state)).mappings().one_or_none()
-    behind = dirty.take_whole_sources(connection)
-    if step == 0:
-        behind |= _behind(connection, state, basis)
+    marked = dirty.take_whole_sources(connection)
+    behind = marked | (_behind(connection, state, basis) if step == 0 else frozenset())
     if behind >= EVERY_SOURCE:
         has_more = dirty.forget(connection, window)
         done = _everything(connection, window, basis)
         _remember(connection, basis, is_whole=True)
-        return replace(done, is_last=not has_more)
+        return replace(done, is_last=not has_more, is_everybody_late=bool(marked))
     changes, whole = fresh.Changes(0, 0), None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
@@ -90,7 +93,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     changes += _months(connection, months, basis)
     _remember(connection, basis, is_whole=False)
     done = _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
-    return replace(done, has_late=batch.has_late)
+    return replace(done, has_late=batch.has_late, is_everybody_late=bool(marked))
 
 
 def _everything(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -103,10 +106,12 @@ def adjust_late(connection: sa.Connection, done: Updated, today: date) -> dict[s
 
     Comes last in a transaction: it replaces the temporary tables of rates, accounts and limits.
     """
-    if not done.has_late:
+    months = adjusting.closed_months(connection) if done.is_everybody_late else []
+    if not (done.has_late or months):
         return {}
     late = sa.table(dirty.LATE, sa.column("month", sa.Date), sa.column("user_id", sa.Uuid))
-    return {"adjustments": adjusting.adjust(connection, today, cells=late).recorded}
+    cells = late if done.has_late else None
+    return {"adjustments": adjusting.adjust(connection, today, months=months, cells=cells).recorded}
 
 
 def is_captured(connection: sa.Connection) -> bool:

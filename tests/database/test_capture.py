@@ -447,6 +447,34 @@ def test_what_changes_under_a_closed_month_is_an_adjustment(database: Database) 
     assert [tuple(row) for row in found] == [(ADA, "tts_characters", 3, 6), (ADA, "tts_generations", 1, 2)]
 
 
+WHOLE = {
+    "emptied": (["TRUNCATE tts_generations"], 0),
+    "past its triggers": (["ALTER TABLE tts_generations DISABLE TRIGGER USER", SPOKEN], 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_what_befell_a_whole_source_is_adjusted(database: Database, what: str) -> None:
+    """A source that is emptied, or whose triggers are installed anew, is looked at under closed months too, once."""
+    late = late_under_closed_months(database)
+    run(database)
+    statements, expected = WHOLE[what]
+    sql(database, *statements, user=ADA, at=late)
+    if expected:
+        install_capture(database)
+    run(database)
+    assert_exact(database)
+    with database.read() as connection:
+        found = connection.scalars(
+            sa.text(
+                "SELECT after FROM avatarlab_admin.usage_adjustment"
+                " WHERE (user_id, metric) = (:user, 'tts_generations') ORDER BY recorded_at"
+            ),
+            {"user": ADA},
+        )
+        assert list(found) == [2, expected]
+
+
 def test_a_reopened_month_has_what_came_while_it_was_closed(database: Database) -> None:
     """A row that came under a closed month is in its figures once the month is open, and it can be closed again."""
     late = late_under_closed_months(database)
