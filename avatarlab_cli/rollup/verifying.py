@@ -20,7 +20,7 @@ from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.rollup.daily import COSTS, COUNTS, Scope, select_days
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import probe
-from avatarlab_cli.timeframe import Window, month_window, next_month
+from avatarlab_cli.timeframe import BEGINNING, Window, month_window, next_month
 
 DIFFERENCES = "verify_differences"
 """The temporary table of what differs: stored_in, day (of a month its first), user_id (NULL for the platform's), metric, stored, actual."""
@@ -35,8 +35,8 @@ def months_of(window: Window) -> list[date]:
 
 
 def share(connection: sa.Connection, today: date, within_days: int) -> list[date]:
-    """Return the months whose turn it is today: each month with figures has one in every so many days."""
-    first: date | None = connection.scalar(_FIRST, {"today": today})
+    """Return the months whose turn it is today: each month with figures, since 2000, has one in every so many days."""
+    first: date | None = connection.scalar(_FIRST, {"beginning": BEGINNING, "today": today})
     if first is None:
         return []
     every = months_of(Window(first, next_month(today)))
@@ -45,7 +45,8 @@ def share(connection: sa.Connection, today: date, within_days: int) -> list[date
 
 
 _FIRST = sa.text(
-    "SELECT date_trunc('month', min(day)::timestamp)::date FROM avatarlab_admin.usage_daily WHERE day <= :today"
+    "SELECT date_trunc('month', min(day)::timestamp)::date FROM avatarlab_admin.usage_daily"
+    " WHERE day >= :beginning AND day <= :today"
 )
 
 

@@ -127,6 +127,20 @@ def test_months_close_in_order_and_reopen_backwards(migrated: Database) -> None:
         assert closing.first_open_month(connection) == FEBRUARY
 
 
+def test_a_row_of_the_year_1_is_no_month_to_close(migrated: Database) -> None:
+    """It is closed with the first month since 2000, adjusted like that, and verification has no turn for its centuries."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        add_avatar(connection, user, datetime(1, 1, 5, tzinfo=UTC))
+        compute(connection)
+        assert closing.first_open_month(connection) == JANUARY
+        assert verifying.share(connection, TODAY, 1) == [JANUARY, FEBRUARY, MARCH]
+        close(connection, JANUARY)
+        assert closing.first_open_month(connection) == FEBRUARY
+        add_avatar(connection, user, datetime(1, 1, 6, tzinfo=UTC))
+        assert adjusting.adjust(connection, TODAY, months=[date(1, 1, 1)]).recorded == 1
+
+
 def test_an_unverified_month_is_refused_or_set(migrated: Database) -> None:
     """Where a row came since the last run the refusal counts what differs; told to, closing sets it first."""
     with rolled_back(migrated) as connection:
