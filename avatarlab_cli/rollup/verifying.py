@@ -76,11 +76,8 @@ _OF_PLATFORM = sa.text(f"""
     INSERT INTO {DIFFERENCES} (stored_in, day, metric, stored, actual)
     VALUES ('platform_statistics', :day, :metric, :stored, :actual)
 """)
-# What this transaction recorded.
 _ADJUSTED = f"""
-    INSERT INTO {DIFFERENCES}
-    SELECT 'closed month', month, user_id, metric, before, after FROM avatarlab_admin.usage_adjustment
-    WHERE xmin::text = pg_current_xact_id()::xid::text
+    INSERT INTO {DIFFERENCES} SELECT 'closed month', month, user_id, metric, before, after FROM {adjusting.ADJUSTED}
 """
 
 
