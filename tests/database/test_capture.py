@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
-from avatarlab_cli.rollup import capture, closing, rates
+from avatarlab_cli.rollup import capture, closing, dirty, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
 from avatarlab_cli.schema.live import probe
 from jobs.registry import BY_NAME
@@ -232,6 +232,19 @@ def test_each_kind_of_change_is_counted(database: Database, what: str) -> None:
     for statement in CHANGES[what]:
         sql(database, statement, **bound | others)
         run(database)
+    assert_exact(database)
+
+
+def test_an_account_that_goes_between_two_batches(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its last row is in one batch and its deletion in the next, no month is stored for nobody there."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    run(database)
+    sql(database, SPOKEN, user=ADA, at="2025-05-02")
+    sql(database, "DELETE FROM auth.users WHERE id = :user", user=ADA)
+    monkeypatch.setattr(dirty, "BATCH", 1)
+    run(database)
     assert_exact(database)
 
 
