@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from avatarlab_cli.errors import UsageError
 
 # Other centuries are typing errors, and the calendar's first and last days have no neighbours to reckon with.
+BEGINNING = date(2000, 1, 1)
 _MONTH = re.compile(r"(2\d{3})-(\d{2})", re.ASCII)
 _DAY = re.compile(r"2\d{3}-\d{2}-\d{2}", re.ASCII)
 _AGO = re.compile(r"(\d{1,5})([hdwm])")

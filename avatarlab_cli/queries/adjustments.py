@@ -14,7 +14,7 @@ from avatarlab_cli.queries.usage import MEASURES, NOBODY, help_of, is_nobody, ki
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.adjusting import SINCE
 from avatarlab_cli.rollup.daily import COSTS
-from avatarlab_cli.rollup.frozen import FIGURES, IDLE
+from avatarlab_cli.rollup.frozen import FIGURES, IDLE, IS_GONE
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.private import usage_adjustment
@@ -117,9 +117,9 @@ def notes(connection: sa.Connection, months: Sequence[date], user: UUID | None =
     select = sa.select(
         sa.func.count(), sa.func.coalesce(sa.func.sum(cost).filter(own.c.metric.like("%cost")), Decimal(0))
     ).where(own.c.month.in_(months), _HOLDS, is_of_somebody(own.c.user_id))
-    gone = gone_notes(connection, months)
+    gone = gone_notes(connection, months, user)
     if user is not None:
-        select, gone = select.where(own.c.user_id == user), ()
+        select = select.where(own.c.user_id == user)
     count, moved = connection.execute(select).one()
     if not count:
         return gone
@@ -135,11 +135,14 @@ def is_of_somebody(user_id: Expression) -> Expression:
     return sa.or_(user_id == UNATTRIBUTED, sa.exists().where(users.c.id == user_id).correlate_except(users))
 
 
-def gone_notes(connection: sa.Connection, months: Sequence[date]) -> tuple[str, ...]:
-    """Return how much these months were closed with of accounts that are gone: none of it is in what is stored by user."""
-    count, cost = connection.execute(
-        _GONE, {"months": list(months), "nobody": UNATTRIBUTED, "idle": IDLE}
-    ).one()
+def gone_notes(
+    connection: sa.Connection, months: Sequence[date], user: UUID | None = None
+) -> tuple[str, ...]:
+    """Return how much these months were closed with of accounts that are gone: none of it is in what is stored by user.
+
+    Of one id where given, which another account may have by now.
+    """
+    count, cost = connection.execute(_GONE, {"months": list(months), "user": user}).one()
     if not count:
         return ()
     who = "1 account that is gone" if count == 1 else f"{count} accounts that are gone"
@@ -150,11 +153,11 @@ def gone_notes(connection: sa.Connection, months: Sequence[date]) -> tuple[str, 
 
 
 _GONE = sa.text(
-    """
+    f"""
     SELECT count(DISTINCT f.user_id), sum((f.figures ->> 'total_cost')::numeric)
     FROM avatarlab_admin.period_close p JOIN avatarlab_admin.period_figures f ON f.closing_id = p.id
-    WHERE p.reopened_at IS NULL AND p.month = ANY (:months) AND f.user_id NOT IN (:nobody, :idle)
-      AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id)
+    WHERE p.reopened_at IS NULL AND p.month = ANY (:months) AND {IS_GONE}
+      AND (CAST(:user AS uuid) IS NULL OR f.user_id = :user)
 """
 )
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries.kinds import type_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.adjusting import SINCE
-from avatarlab_cli.rollup.frozen import DIGEST, IDLE, IMAGE
+from avatarlab_cli.rollup.frozen import DIGEST, IDLE, IMAGE, IS_GONE
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 
 _MONTHS = f"""
@@ -17,8 +17,7 @@ _MONTHS = f"""
                 THEN CASE WHEN {DIGEST} = p.digest THEN 'intact' ELSE 'altered' END END AS figures,
            CASE WHEN p.reopened_at IS NULL AND p.month IS NOT NULL THEN
                (SELECT count(*) FROM avatarlab_admin.period_figures f
-                WHERE f.closing_id = p.id AND f.user_id NOT IN ('{UNATTRIBUTED}', '{IDLE}')
-                  AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id)) END AS accounts_gone,
+                WHERE f.closing_id = p.id AND {IS_GONE}) END AS accounts_gone,
            (SELECT count(*) FROM avatarlab_admin.usage_adjustment a WHERE a.month = m.month AND {SINCE}) AS adjustments,
            (SELECT count(*) FROM avatarlab_admin.period_history h WHERE h.month = m.month)
                + (p.month IS NOT NULL)::int AS closings
@@ -37,7 +36,7 @@ _ALTERED = f"""
             FULL JOIN (SELECT m.user_id, {IMAGE} AS figures FROM public.monthly_usage m WHERE m.usage_month = p.month) AS m
                 USING (user_id)
             WHERE f.figures IS DISTINCT FROM m.figures AND user_id NOT IN ('{UNATTRIBUTED}', '{IDLE}')
-              AND (m.user_id IS NOT NULL OR EXISTS (SELECT FROM auth.users u WHERE u.id = user_id))) AS users_altered
+              AND (m.user_id IS NOT NULL OR NOT {IS_GONE})) AS users_altered
     FROM (SELECT p.*, {DIGEST} AS found FROM avatarlab_admin.period_close p WHERE p.reopened_at IS NULL) AS p
     WHERE p.found <> p.digest
 """

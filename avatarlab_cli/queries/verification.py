@@ -5,17 +5,17 @@ import sqlalchemy as sa
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import UsageError
 from avatarlab_cli.report import Column, Kind
-from avatarlab_cli.rollup import windows
-from avatarlab_cli.rollup.verifying import DIFFERENCES, OF_DAYS, OF_MONTHS
+from avatarlab_cli.rollup import verifying, windows
+from avatarlab_cli.rollup.verifying import DIFFERENCES
 from avatarlab_cli.rollup.verifying_platform import DIVIDED, NUMBERS
 from avatarlab_cli.timeframe import Window
 
-FIGURES = tuple(dict.fromkeys((*OF_DAYS, *OF_MONTHS, *NUMBERS, *DIVIDED)))
+FIGURES = tuple(dict.fromkeys((*verifying.FIGURES, *NUMBERS, *DIVIDED)))
 COLUMNS = (
     Column("stored_in", help="usage_daily, monthly_usage, platform_statistics, or closed month"),
     Column("day", Kind.DATE, "the day, or the first of the month"),
     Column("user_id", Kind.ID, "whose figure it is; zeros for nobody's, none for the platform's", null="-"),
-    Column("metric", help="which figure"),
+    Column("metric", help="which figure; of a version 1 stands for the one in force, 0 for another"),
     Column("stored", Kind.DECIMAL, "what is on record, adjustments included"),
     Column("actual", Kind.DECIMAL, "what the sources say now"),
 )

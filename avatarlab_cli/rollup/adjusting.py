@@ -21,6 +21,8 @@ from avatarlab_cli.schema.live import probe
 from avatarlab_cli.schema.private import period_close, usage_adjustment
 from avatarlab_cli.timeframe import month_window
 
+ADJUSTED = "closing_adjusted"
+"""The temporary table of what `adjust` recorded last: month, user_id, metric, before, after."""
 CHANGED = "source rows changed after the month was closed"
 _CLOSING = sa.text("SELECT id FROM avatarlab_admin.period_close WHERE month = :month AND reopened_at IS NULL")
 # Adjustments, as `a`, that hold: those since the month was closed. Once it is reopened its figures have what they said.
@@ -37,9 +39,11 @@ _VERSION = sa.text(f"""
         (SELECT a.rate_card_version FROM avatarlab_admin.usage_adjustment a
          WHERE a.month = :month AND a.rate_card_version IS NOT NULL AND {SINCE}
          ORDER BY a.recorded_at DESC, a.id LIMIT 1),
-        (SELECT max(rate_card_version) FROM public.monthly_usage WHERE usage_month = :month),
-        (SELECT max(rate_card_version) FROM avatarlab_admin.usage_daily
-         WHERE day >= :month AND day < CAST(:month AS date) + interval '1 month'),
+        (SELECT c.version FROM avatarlab_admin.rate_card c WHERE c.version IN (
+             SELECT rate_card_version FROM public.monthly_usage WHERE usage_month = :month
+             UNION SELECT rate_card_version FROM avatarlab_admin.usage_daily
+             WHERE day >= :month AND day < CAST(:month AS date) + interval '1 month')
+         ORDER BY c.loaded_at DESC, c.version LIMIT 1),
         (SELECT version FROM avatarlab_admin.rate_card ORDER BY loaded_at DESC, version LIMIT 1))
 """)
 _DIFFERENCES = """
@@ -96,6 +100,7 @@ def adjust(
     by_month = {
         month: cells for month in _months_of(connection, cells) if month < first and month not in wanted
     }
+    fresh.temporary(connection, ADJUSTED, _NONE)
     if not (wanted or by_month):
         return Adjusted(0)
     accounts.collect(connection, live)
@@ -161,7 +166,16 @@ def _adjust(  # noqa: PLR0913 - what of which month, and why
     values = ", ".join(f"('{name}', m.{name}::numeric)" for name in frozen.FIGURES if available.has(name))
     sql = _DIFFERENCES.format(frozen=frozen.FROZEN, since=SINCE, idle=frozen.IDLE, values=values)
     changed = fresh.temporary(connection, "closing_changed", sa.text(sql), month=month, closing=closing_id)
+    connection.execute(_REMEMBER, {"month": month})
     return record(connection, month, changed, reason, version)
+
+
+_NONE = sa.text(
+    "SELECT month, user_id, metric, before, after FROM avatarlab_admin.usage_adjustment WHERE false"
+)
+_REMEMBER = sa.text(
+    f"INSERT INTO {ADJUSTED} SELECT :month, user_id, metric, before, after FROM closing_changed"
+)
 
 
 def _collect_now(  # noqa: PLR0913 - likewise

@@ -27,7 +27,7 @@ from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.schema.private import rollup_state
-from avatarlab_cli.timeframe import month_window, next_month
+from avatarlab_cli.timeframe import BEGINNING, month_window, next_month
 
 _FIRST_WITH_FIGURES = sa.text("""
     SELECT least((SELECT min(usage_month) FROM public.monthly_usage WHERE usage_month >= :first),
@@ -93,8 +93,11 @@ def lock(connection: sa.Connection) -> None:
 
 
 def first_open_month(connection: sa.Connection) -> date | None:
-    """Return the first month with figures that is not closed: the next one to close. None where there is none."""
-    first = windows.first_open(connection)
+    """Return the first month with figures that is not closed: the next one to close. None where there is none.
+
+    A row dated before anybody can have meant it makes no month of its own: what lies before a closed month is closed with it.
+    """
+    first = max(windows.first_open(connection), BEGINNING)
     found: date | None = connection.scalar(_FIRST_WITH_FIGURES, {"first": first})
     return found
 

@@ -31,8 +31,14 @@ def _image(row: str, columns: tuple[str, ...]) -> str:
 
 # SQL of a month's row m, in monthly_usage or as it was computed: all that it says.
 IMAGE = _image("m", _OF_MONTH)
+# SQL of whether a row f of what the closing p froze is of an account that is gone, and its public row with it. Whoever
+# came under the same id since is another account.
+IS_GONE = f"""(
+    f.user_id NOT IN ('{UNATTRIBUTED}', '{IDLE}')
+    AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id AND coalesce(u.created_at, '-infinity') <= p.closed_at)
+    AND NOT EXISTS (SELECT FROM public.monthly_usage m WHERE m.user_id = f.user_id AND m.usage_month = p.month))"""
 # SQL of the digest of the month of the closing p; docs/metrics.md says what it is made of. Accounts that are gone count
-# as they were closed, for their rows went with them.
+# as they were closed.
 DIGEST = f"""(
     SELECT encode(sha256(convert_to(coalesce(string_agg(
                encode(sha256(convert_to(concat_ws(' ', l.user_id, l.day, l.image), 'UTF8')), 'hex'), E'\\n'
@@ -44,8 +50,7 @@ DIGEST = f"""(
         WHERE d.user_id = '{UNATTRIBUTED}' AND d.day >= p.month AND d.day < p.month + interval '1 month'
         UNION ALL
         SELECT f.user_id, NULL, f.figures FROM avatarlab_admin.period_figures f
-        WHERE f.closing_id = p.id AND f.user_id NOT IN ('{UNATTRIBUTED}', '{IDLE}')
-          AND NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id)
+        WHERE f.closing_id = p.id AND {IS_GONE}
     ) AS l)"""
 # SQL of what the closing :closing of :month froze, by user_id; the public rows themselves where nothing was kept.
 FROZEN = f"""

@@ -50,6 +50,7 @@ def recompute(
     """
     window = scope.window
     table = collect(connection, scope, available, today=today, rate_version=rate_version)
+    connection.execute(_LEAVE_OUT_THE_GONE)
     own = monthly_usage.c
     inside = sa.and_(own.usage_month >= window.first, own.usage_month < window.end)
     if scope.running_from is not None:
@@ -149,6 +150,10 @@ _TOUCHED_COVERAGE = _COVERAGE_SQL.format(
             ) AS k ON true)""",
 )
 
+# The days of an account that went become nobody's only once the queue comes to them, perhaps in a later transaction.
+_LEAVE_OUT_THE_GONE = sa.text("""
+    DELETE FROM usage_month_fresh f WHERE NOT EXISTS (SELECT FROM auth.users u WHERE u.id = f.user_id)
+""")
 _SPARE_THE_PANELS = sa.text("""
     DELETE FROM usage_month_fresh f USING public.monthly_usage m
     WHERE m.user_id = f.user_id AND m.usage_month = f.usage_month AND m.computed_at IS NULL

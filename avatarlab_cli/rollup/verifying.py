@@ -20,16 +20,21 @@ from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.rollup.daily import COSTS, COUNTS, Scope, select_days
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import probe
-from avatarlab_cli.timeframe import Window, month_window, next_month
+from avatarlab_cli.timeframe import BEGINNING, Window, month_window, next_month
 
 DIFFERENCES = "verify_differences"
 """The temporary table of what differs: stored_in, day (of a month its first), user_id (NULL for the platform's), metric, stored, actual."""
 
-
-OF_DAYS = (*COUNTS, *COSTS)
-"""Which figures of a user's day are compared."""
-OF_MONTHS = (*OF_DAYS, "storage_byte_days", "total_cost", "is_over_limit")
-"""Which of a user's month; what is true or false is 1 or 0."""
+# What is compared of each: numbers, the numbers within objects of objects, and by what a row was computed.
+_OF_DAY = (*COUNTS, *COSTS)
+_OF_MONTH = (
+    *COUNTS,
+    *("storage_byte_days", "storage_days_interpolated", *COSTS, "total_cost"),
+    *("is_over_limit", "is_over_avatar_limit"),
+)
+_VERSIONS = ("definition_version", "rate_card_version")
+FIGURES: tuple[str, ...] = (*_OF_MONTH, "unpriced", "exceeded_limits", *_VERSIONS)
+"""What may differ of a user's day or month: all that a run sets."""
 
 
 def months_of(window: Window) -> list[date]:
@@ -41,8 +46,8 @@ def months_of(window: Window) -> list[date]:
 
 
 def share(connection: sa.Connection, today: date, within_days: int) -> list[date]:
-    """Return the months whose turn it is today: each month with figures has one in every so many days."""
-    first: date | None = connection.scalar(_FIRST, {"today": today})
+    """Return the months whose turn it is today: each month with figures, since 2000, has one in every so many days."""
+    first: date | None = connection.scalar(_FIRST, {"beginning": BEGINNING, "today": today})
     if first is None:
         return []
     every = months_of(Window(first, next_month(today)))
@@ -51,7 +56,8 @@ def share(connection: sa.Connection, today: date, within_days: int) -> list[date
 
 
 _FIRST = sa.text(
-    "SELECT date_trunc('month', min(day)::timestamp)::date FROM avatarlab_admin.usage_daily WHERE day <= :today"
+    "SELECT date_trunc('month', min(day)::timestamp)::date FROM avatarlab_admin.usage_daily"
+    " WHERE day >= :beginning AND day <= :today"
 )
 
 
@@ -81,11 +87,8 @@ _OF_PLATFORM = sa.text(f"""
     INSERT INTO {DIFFERENCES} (stored_in, day, metric, stored, actual)
     VALUES ('platform_statistics', :day, :metric, :stored, :actual)
 """)
-# What this transaction recorded.
 _ADJUSTED = f"""
-    INSERT INTO {DIFFERENCES}
-    SELECT 'closed month', month, user_id, metric, before, after FROM avatarlab_admin.usage_adjustment
-    WHERE xmin::text = pg_current_xact_id()::xid::text
+    INSERT INTO {DIFFERENCES} SELECT 'closed month', month, user_id, metric, before, after FROM {adjusting.ADJUSTED}
 """
 
 
@@ -101,17 +104,51 @@ def _compare(connection: sa.Connection, month: date, today: date, card: RateCard
     scope = monthly.Scope(window)
     monthly.collect(connection, scope, available, today=today, rate_version=card.version, days="verify_days")
     bound = {"first": window.first, "end": window.end}
-    by_day = ("usage_daily", "avatarlab_admin.usage_daily", "day", "verify_days", OF_DAYS)
-    by_month = ("monthly_usage", "public.monthly_usage", "usage_month", "usage_month_fresh", OF_MONTHS)
-    for name, table, day, now, figures in (by_day, by_month):
-        casts = {figure: "::int::numeric" if figure.startswith("is_") else "::numeric" for figure in figures}
-        values = ", ".join(f"('{f}', s.{f}{cast}, f.{f}{cast})" for f, cast in casts.items())
+    by_day = ("avatarlab_admin.usage_daily", "day", "verify_days")
+    by_month = ("public.monthly_usage", "usage_month", "usage_month_fresh")
+    for (table, day, now), values in (
+        (by_day, _values(_OF_DAY, "unpriced")),
+        (by_month, _values(_OF_MONTH, "unpriced", "exceeded_limits")),
+    ):
+        name = table.rpartition(".")[2]
         sql = _DIFFERING.format(name=name, table=table, day=day, now=now, values=values)
-        connection.execute(sa.text(sql.replace("::", r"\:\:")), bound)
+        connection.execute(sa.text(sql), bound)
     if found := verifying_platform.compare(
         connection, window, today, days=each, available=available, live=live
     ):
         connection.execute(_OF_PLATFORM, found)
+
+
+def _values(numbers: Iterable[str], *objects: str) -> str:
+    """Return the SELECTs of a row's figures: name, stored and actual. Of a version that is whether it is the one in force."""
+    rows = [f"('{name}', {_number(f's.{name}')}, {_number(f'f.{name}')})" for name in numbers]
+    is_pair = "s.user_id IS NOT NULL AND f.user_id IS NOT NULL"
+    rows += [
+        f"('{name}', CASE WHEN {is_pair} THEN (s.{name} IS NOT DISTINCT FROM f.{name})::int END, CASE WHEN {is_pair} THEN 1 END)"
+        for name in _VERSIONS
+    ]
+    return " UNION ALL ".join([f"VALUES {', '.join(rows)}", *map(_parts, objects)])
+
+
+def _number(value: str) -> str:
+    return f"{value}::int::numeric" if ".is_" in value else f"{value}::numeric"
+
+
+def _parts(name: str) -> str:
+    """Return the SELECT of the numbers in an object of objects, each named by its keys with dots between."""
+    keys = " UNION ".join(
+        f"SELECT a.key, b.key FROM jsonb_each({_object(f'{row}.{name}')}) AS a, jsonb_each({_object('a.value')}) AS b"
+        for row in "sf"
+    )
+    each = [f"{row}.{name} -> k.outer_key -> k.inner_key" for row in "sf"]
+    values = ", ".join(f"CASE jsonb_typeof({e}) WHEN 'number' THEN ({e})::numeric END" for e in each)
+    return f"""
+        SELECT concat_ws('.', '{name}', k.outer_key, k.inner_key), {values}
+        FROM ({keys}) AS k (outer_key, inner_key) WHERE s.{name} IS DISTINCT FROM f.{name}"""
+
+
+def _object(value: str) -> str:
+    return f"CASE jsonb_typeof({value}) WHEN 'object' THEN {value} ELSE '{{}}' END"
 
 
 # A row that only one side has differs in what it is not nothing of.
@@ -121,7 +158,7 @@ _DIFFERING = f"""
     FROM {{now}} f
     FULL JOIN (SELECT * FROM {{table}} WHERE {{day}} >= :first AND {{day}} < :end) AS s
       ON s.{{day}} = f.{{day}} AND s.user_id = f.user_id
-    CROSS JOIN LATERAL (VALUES {{values}}) AS v (metric, stored, actual)
+    CROSS JOIN LATERAL ({{values}}) AS v (metric, stored, actual)
     WHERE v.stored IS DISTINCT FROM v.actual
       AND (s.user_id IS NOT NULL AND f.user_id IS NOT NULL OR coalesce(v.stored, v.actual, 0) <> 0)
 """

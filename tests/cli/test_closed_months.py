@@ -90,6 +90,25 @@ def test_a_deleted_account_is_adjusted_and_the_digest_survives(closed: str) -> N
     assert checked(closed) == ExitCode.FOUND
 
 
+def test_an_account_under_the_id_of_a_gone_one_is_another(closed: str) -> None:
+    """Who comes back under the same id has none of the closed figures, which are still what was closed, and are told of."""
+    execute(closed, "DELETE FROM avatars WHERE user_id = %s", user_id(ANN))
+    assert act(closed, *GONE).code == 0
+    back = "INSERT INTO auth.users (id, email, created_at) VALUES (%s, %s, now())"
+    execute(closed, back, user_id(ANN), ANN)
+    assert checked(closed) == 0
+    months = json.loads(act(closed, "period", "list", "--json").out)
+    assert [row["accounts_gone"] for row in months if row["month"] == "2025-03"] == [1]
+    shown = act(closed, "usage", "show", ANN, "--month", "2025-03", "--json")
+    assert "1 account that is gone, with costs of 0.001100 when the month was closed" in shown.err
+    others = act(closed, "usage", "show", BEN, "--month", "2025-03", "--json")
+    assert "gone" not in others.err
+    execute(
+        closed, "INSERT INTO monthly_usage (user_id, usage_month) VALUES (%s, '2025-03-01')", user_id(ANN)
+    )
+    assert checked(closed) == ExitCode.FOUND
+
+
 def test_a_gone_account_is_named_by_its_uuid(closed: str) -> None:
     """What was recorded of it is found, as nobody's is by that name; of another UUID nothing is known."""
     act(closed, *GONE)

@@ -235,6 +235,19 @@ def test_each_kind_of_change_is_counted(database: Database, what: str) -> None:
     assert_exact(database)
 
 
+def test_an_account_that_goes_between_two_batches(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its last row is in one batch and its deletion in the next, no month is stored for nobody there."""
+    sql(database, SPOKEN, user=ADA, at="2025-05-01")
+    run(database)
+    sql(database, SPOKEN, user=ADA, at="2025-05-02")
+    sql(database, "DELETE FROM auth.users WHERE id = :user", user=ADA)
+    monkeypatch.setattr(dirty, "BATCH", 1)
+    run(database)
+    assert_exact(database)
+
+
 LIMITED = """
     UPDATE subscription_tiers SET max_avatars = 100, limits = '{"tts_generations": 1, "storage_bytes": 500}'"""
 LIMITS = {

@@ -127,6 +127,20 @@ def test_months_close_in_order_and_reopen_backwards(migrated: Database) -> None:
         assert closing.first_open_month(connection) == FEBRUARY
 
 
+def test_a_row_of_the_year_1_is_no_month_to_close(migrated: Database) -> None:
+    """It is closed with the first month since 2000, adjusted like that, and verification has no turn for its centuries."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        add_avatar(connection, user, datetime(1, 1, 5, tzinfo=UTC))
+        compute(connection)
+        assert closing.first_open_month(connection) == JANUARY
+        assert verifying.share(connection, TODAY, 1) == [JANUARY, FEBRUARY, MARCH]
+        close(connection, JANUARY)
+        assert closing.first_open_month(connection) == FEBRUARY
+        add_avatar(connection, user, datetime(1, 1, 6, tzinfo=UTC))
+        assert adjusting.adjust(connection, TODAY, months=[date(1, 1, 1)]).recorded == 1
+
+
 def test_an_unverified_month_is_refused_or_set(migrated: Database) -> None:
     """Where a row came since the last run the refusal counts what differs; told to, closing sets it first."""
     with rolled_back(migrated) as connection:
@@ -246,6 +260,36 @@ def test_a_missing_table_leaves_its_figures_as_they_are_known(migrated: Database
         assert known(connection)[user, JANUARY]["avatars_created"] == 2
         assert known(connection)[user, JANUARY]["tts_characters"] == 5
         assert adjusting.adjust(connection, TODAY, months=[JANUARY]).recorded == 0
+
+
+def test_what_was_recorded_before_is_no_difference_now(migrated: Database) -> None:
+    """Of two adjustments in one transaction, the second of them within a savepoint, a verification tells its own alone."""
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        close(connection, JANUARY)
+        for day in (8, 9):
+            add_avatar(connection, user, datetime(2025, 1, day, tzinfo=UTC))
+            with connection.begin_nested():
+                assert verifying.compare(connection, [JANUARY], TODAY, shipped()) == 1
+            (found,) = connection.execute(sa.text(f"select stored, actual from {verifying.DIFFERENCES}"))
+            assert tuple(found) == (day - 7, day - 6)
+
+
+def test_a_month_of_several_cards_has_the_one_loaded_last(migrated: Database) -> None:
+    """Which card prices it is a matter of when a card was loaded, and not of what its version spells."""
+    card = "insert into avatarlab_admin.rate_card (version, currency, card, loaded_at) values (:version, 'USD', '{}', :at)"
+    with rolled_back(migrated) as connection:
+        user = arranged(connection)
+        for version, at in (("zz", "2020-01-01"), ("00", "2099-01-01"), ("zzz", "2099-01-02")):
+            connection.execute(sa.text(card), {"version": version, "at": at})
+        month = (
+            "update monthly_usage set rate_card_version = 'zz' where (user_id, usage_month) = (:user, :month)"
+        )
+        connection.execute(sa.text(month), {"user": user, "month": JANUARY})
+        assert adjusting.card_version(connection, JANUARY) == shipped().version
+        days = "update avatarlab_admin.usage_daily set rate_card_version = '00' where day < '2025-02-01'"
+        connection.execute(sa.text(days))
+        assert adjusting.card_version(connection, JANUARY) == "00"
 
 
 def test_what_belongs_to_nobody_is_adjusted(migrated: Database) -> None:

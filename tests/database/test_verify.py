@@ -12,6 +12,7 @@ from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries import job_gaps, verification
 from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import rates, verifying
+from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.timeframe import Window
 from jobs import backfill
 from jobs.registry import BY_NAME
@@ -82,6 +83,61 @@ def test_every_difference_is_found(database: Database) -> None:
     assert result.details["mismatches"] == 2
     for name, days in verification.repairs(database, MAY):
         run(database, name, days)
+    assert differences(database, MAY) == []
+
+
+def test_verification_sees_all_that_closing_sees(database: Database) -> None:
+    """Every column that a run sets is compared, whatever its kind, and an altered limit is told as what it was and is."""
+    left_out = {
+        "id",
+        "user_id",
+        "usage_month",
+        "created_at",
+        "updated_at",
+        "computed_at",
+        "closed_at",
+        "digest",
+    }
+    other = {
+        "unpriced": """'{"voice": {"x.y": 7}}'""",
+        "exceeded_limits": """'{"conversations_count": {"value": 3, "limit": 1}}'""",
+        "rate_card_version": "'other'",
+        "is_over_limit": "NOT is_over_limit",
+        "is_over_avatar_limit": "NOT is_over_avatar_limit",
+    }
+    columns = [column.name for column in monthly_usage.c if column.name not in left_out]
+    changes = ", ".join(f"{name} = {other.get(name, f'coalesce({name}, 0) + 1')}" for name in columns)
+    sql(
+        database,
+        f"UPDATE monthly_usage SET {changes} WHERE id IN"
+        " (SELECT id FROM monthly_usage WHERE usage_month = '2025-05-01' ORDER BY id LIMIT 1)",
+        """UPDATE avatarlab_admin.usage_daily SET unpriced = '{"voice": {"x.y": 7}}' WHERE (day, user_id) IN"""
+        " (SELECT day, user_id FROM avatarlab_admin.usage_daily WHERE day = '2025-05-10' LIMIT 1)",
+    )
+    found = differences(database, MAY)
+    assert {str(row["metric"]).partition(".")[0] for row in found} == set(columns)
+    told = {(row["stored_in"], row["metric"]): (row["stored"], row["actual"]) for row in found}
+    assert told["monthly_usage", "exceeded_limits.conversations_count.limit"] == (1, None)
+    assert told["usage_daily", "unpriced.voice.x.y"] == (7, None)
+    assert told["monthly_usage", "rate_card_version"] == (0, 1)
+    of_one = {(row["stored_in"], row["metric"]) for row in differences(database, MAY, "unpriced")}
+    assert of_one == {key for key in told if str(key[1]).startswith("unpriced.")}
+    assert set(columns) <= set(verification.FIGURES)
+
+
+def test_another_limit_that_is_exceeded_too_is_found(database: Database) -> None:
+    """A limit of 1 that becomes 2, both exceeded, differs in the limit alone, until the months are judged again."""
+    limit = """UPDATE subscription_tiers SET limits = '{{"conversations_count": {}}}'"""
+    sql(database, limit.format(1))
+    run(database, "check-limits")
+    sql(database, limit.format(2))
+    limits = [
+        (row["stored"], row["actual"])
+        for row in differences(database, MAY)
+        if row["metric"] == "exceeded_limits.conversations_count.limit"
+    ]
+    assert (1, 2) in limits
+    run(database, "check-limits")
     assert differences(database, MAY) == []
 
 
