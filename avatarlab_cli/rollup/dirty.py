@@ -68,6 +68,7 @@ def forget(connection: sa.Connection, window: Window) -> bool:
 
 def take(connection: sa.Connection, window: Window, available: Availability, most: int | None) -> Batch:
     """Remove the oldest entries, so many at most, and find their cells; those of days yet to come stay."""
+    _spread(connection, [source for source, _ in available.measured])
     taken = fresh.temporary(connection, "dirty_taken", _TAKEN, end=window.end, most=most)
     entries = connection.scalar(sa.select(sa.func.count()).select_from(taken)) or 0
     if not entries:
@@ -86,16 +87,35 @@ _TAKEN = sa.text("""
 """)
 
 
-def _cells(connection: sa.Connection, window: Window, available: Availability) -> Cells:
-    sources = [source for source, _ in available.measured]
+def _spread(connection: sa.Connection, sources: list[Source]) -> None:
+    """Put each entry that stands for all days of an account, avatar or key down as entries of these days.
+
+    So it is entries that bound what a transaction computes, however long a history changes hands.
+    """
     kinds = connection.execute(_KINDS).one()
-    parts = ["SELECT source, day, user_id, via_id FROM dirty_taken WHERE isfinite(day)"]
+    if not (kinds.has_links or kinds.has_accounts):
+        return
+    spread = fresh.temporary(connection, "dirty_spread", _OF_ALL_DAYS)
     changing = list(_of_links(sources)) if kinds.has_links else []
     changing += list(_of_accounts(sources)) if kinds.has_accounts else []
-    parts += changing + [_NOBODYS_BEFORE.format(part=part) for part in changing]
-    fresh.temporary(connection, "dirty_dated", sa.text(" UNION ".join(parts)))
+    parts = changing + [_NOBODYS_BEFORE.format(part=part) for part in changing]
+    into = f"INSERT INTO {qualified(usage_dirty)} (source, day, user_id, via_id) {' UNION '.join(parts)}"
+    connection.execute(sa.text(into.replace("::", r"\:\:")))
+    connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(spread.c.id))))
+
+
+_OF_ALL_DAYS = sa.text("""
+    SELECT id, source, user_id, via_id FROM avatarlab_admin.usage_dirty WHERE day = '-infinity'
+""")
+
+
+def _cells(connection: sa.Connection, window: Window, available: Availability) -> Cells:
+    dated = "SELECT DISTINCT source, day, user_id, via_id FROM dirty_taken WHERE isfinite(day)"
+    fresh.temporary(connection, "dirty_dated", sa.text(dated))
     vias = dict.fromkeys(
-        (qualified(s.via.target.table), s.via.target.name, s.via.owner.name) for s in sources if s.via
+        (qualified(s.via.target.table), s.via.target.name, s.via.owner.name)
+        for s, _ in available.measured
+        if s.via
     )
     now = [_NOBODYS_NOW.format(table=table, key=key, owner=owner) for table, key, owner in vias]
     owned = sa.text(_OWNED + "".join(f" UNION {part}" for part in now))
@@ -114,7 +134,7 @@ def _cells(connection: sa.Connection, window: Window, available: Availability) -
 _KINDS = sa.text(f"""
     SELECT coalesce(bool_or(via_id IS NOT NULL), false) AS has_links,
            coalesce(bool_or(source = '{capture.ACCOUNTS}'), false) AS has_accounts
-    FROM dirty_taken WHERE day = '-infinity'
+    FROM avatarlab_admin.usage_dirty WHERE day = '-infinity'
 """)
 
 
@@ -127,8 +147,8 @@ def _of_links(sources: list[Source]) -> Iterator[str]:
             free = "true" if source.owner is None else f"{owner} IS NULL"
             yield f"""
                 SELECT '{source.table.name}', {capture.day_of("s", source)}, {owner}, {key}
-                FROM dirty_taken t JOIN {qualified(source.table)} s ON {key} = t.via_id
-                WHERE t.day = '-infinity' AND t.source = '{source.table.name}' AND {free}
+                FROM dirty_spread t JOIN {qualified(source.table)} s ON {key} = t.via_id
+                WHERE t.source = '{source.table.name}' AND {free}
                   AND isfinite(s."{source.time.name}")"""
 
 
@@ -140,12 +160,12 @@ def _of_accounts(sources: list[Source]) -> Iterator[str]:
         is_dated = f'isfinite(s."{source.time.name}")'
         if source.owner is not None:
             yield f"""{dated}, s."{source.owner.name}", NULL::uuid
-                FROM dirty_taken t JOIN {qualified(source.table)} s ON s."{source.owner.name}" = t.user_id
+                FROM dirty_spread t JOIN {qualified(source.table)} s ON s."{source.owner.name}" = t.user_id
                 WHERE {account} AND {is_dated}"""
         if source.via is not None:
             free = "" if source.owner is None else f'AND s."{source.owner.name}" IS NULL'
             yield f"""{dated}, NULL::uuid, m.id
-                FROM dirty_taken t JOIN avatarlab_admin.remembered_owner m ON m.user_id = t.user_id
+                FROM dirty_spread t JOIN avatarlab_admin.remembered_owner m ON m.user_id = t.user_id
                 JOIN {qualified(source.table)} s ON s."{source.via.key.name}" = m.id
                 WHERE {account} AND {is_dated} {free}"""
     names = ", ".join(f"('{name}')" for name in capture.NAMES)
@@ -153,7 +173,7 @@ def _of_accounts(sources: list[Source]) -> Iterator[str]:
     for table, each in (("usage_daily", names), ("pruned_daily", logs), ("storage_daily", f"('{STORAGE}')")):
         yield f"""
             SELECT n.source, d.day, d.user_id, NULL::uuid
-            FROM dirty_taken t JOIN avatarlab_admin.{table} d ON d.user_id = t.user_id
+            FROM dirty_spread t JOIN avatarlab_admin.{table} d ON d.user_id = t.user_id
             CROSS JOIN (VALUES {each}) AS n (source) WHERE {account}"""
 
 

@@ -248,6 +248,46 @@ def test_an_account_that_goes_between_two_batches(
     assert_exact(database)
 
 
+def test_a_long_history_that_changes_hands_is_taken_in_batches(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No transaction takes more than a batch, be it one account's every day, and afterwards nothing waits."""
+    taken: list[int] = []
+
+    def watched(connection: sa.Connection, *rest: Any) -> dirty.Batch:  # noqa: ANN401 (as take)
+        batch = take(connection, *rest)
+        cells = (
+            0 if batch.cells is None else connection.scalar(sa.text(f"SELECT count(*) FROM {dirty.CELLS}"))
+        )
+        taken.append(cells or 0)
+        return batch
+
+    take = dirty.take
+    monkeypatch.setattr(dirty, "take", watched)
+    monkeypatch.setattr(dirty, "BATCH", 10)
+    days = "generate_series(timestamptz '2025-05-01', '2025-06-30', '1 day') AS d"
+    sql(
+        database,
+        f"INSERT INTO tts_generations (user_id, text, created_at) SELECT :user, 'abc', d FROM {days}",
+        f"INSERT INTO conversations (avatar_id, phone_number, text, timestamp) SELECT :avatar, '1', 't', d FROM {days}",
+        user=ADA,
+        avatar=AVATAR,
+    )
+    run(database)
+    sql(
+        database,
+        "UPDATE avatars SET user_id = :other WHERE id = :avatar",
+        other=chaos.USERS[1],
+        avatar=AVATAR,
+    )
+    sql(database, "DELETE FROM auth.users WHERE id = :user", user=ADA)
+    run(database)
+    assert len(taken) > 20
+    # Of an entry whoever has or had the avatar, and nobody, are looked at.
+    assert max(taken) <= 4 * 10
+    assert_exact(database)
+
+
 LIMITED = """
     UPDATE subscription_tiers SET max_avatars = 100, limits = '{"tts_generations": 1, "storage_bytes": 500}'"""
 LIMITS = {
