@@ -15,7 +15,7 @@ from avatarlab_cli.queries.parts import parts_of
 from avatarlab_cli.queries.tracing import Trace, relation_of
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.availability import demand_access
-from avatarlab_cli.schema.base import qualified
+from avatarlab_cli.schema.base import Vector, qualified
 from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.timeframe import Span
 
@@ -213,4 +213,6 @@ def unknown(expression: Expression) -> Expression:
 
 
 def _nothing(column: sa.Column[Any]) -> sa.Label[Any]:
-    return sa.cast(sa.null(), column.type).label(column.name)
+    # Without the extension its type is missing too; of a vector is asked only whether it is there.
+    kind = sa.Text() if isinstance(column.type, Vector) else column.type
+    return sa.cast(sa.null(), kind).label(column.name)
