@@ -84,7 +84,7 @@ def gaps(connection: sa.Connection, today: date) -> Report:
         sa.bindparam(name, value, sa.Integer if name == "longest" else sa.Date)
         for name, value in bound.items()
     ]
-    text = sa.text(_SQL.replace("::", r"\:\:")).bindparams(*typed)
+    text = sa.text(_SQL).bindparams(*typed)
     each = text.columns(what=sa.Text, first=sa.Date, last=sa.Date, days=sa.BigInteger, more=sa.Text).subquery(
         "gaps"
     )

@@ -125,7 +125,7 @@ def closed_months(connection: sa.Connection) -> list[date]:
         SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month FROM ({" UNION ".join(days)}) AS each (day)
         WHERE day >= '0001-01-01' AND day < :first ORDER BY month"""
     first = windows.first_open(connection)
-    return list(connection.scalars(sa.text(months.replace("::", r"\:\:")), {"first": first}))
+    return list(connection.scalars(sa.text(months), {"first": first}))
 
 
 _ON_RECORD = (

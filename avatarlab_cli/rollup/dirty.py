@@ -100,7 +100,7 @@ def _spread(connection: sa.Connection, sources: list[Source]) -> None:
     changing += list(_of_accounts(sources)) if kinds.has_accounts else []
     parts = changing + [_NOBODYS_BEFORE.format(part=part) for part in changing]
     into = f"INSERT INTO {qualified(usage_dirty)} (source, day, user_id, via_id) {' UNION '.join(parts)}"
-    connection.execute(sa.text(into.replace("::", r"\:\:")))
+    connection.execute(sa.text(into))
     connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(spread.c.id))))
 
 
