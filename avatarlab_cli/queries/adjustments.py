@@ -112,15 +112,8 @@ def notes(connection: sa.Connection, months: Sequence[date], user: UUID | None =
     Those are adjustments, and whatever an account had that is gone: its row went with it, so its adjustments, which take
     the same out, are told by that.
     """
-    own = usage_adjustment.alias("a")
-    cost = sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)
-    select = sa.select(
-        sa.func.count(), sa.func.coalesce(sa.func.sum(cost).filter(own.c.metric.like("%cost")), Decimal(0))
-    ).where(own.c.month.in_(months), _HOLDS, is_of_somebody(own.c.user_id))
     gone = gone_notes(connection, months, user)
-    if user is not None:
-        select = select.where(own.c.user_id == user)
-    count, moved = connection.execute(select).one()
+    count, moved = beside(connection, months, user)
     if not count:
         return gone
     costs = f", costs by {moved:+f}" if moved else ""
@@ -130,7 +123,25 @@ def notes(connection: sa.Connection, months: Sequence[date], user: UUID | None =
     )
 
 
-def is_of_somebody(user_id: Expression) -> Expression:
+def beside(
+    connection: sa.Connection, months: Sequence[date], user: UUID | None = None
+) -> tuple[int, Decimal]:
+    """Return how many adjustments of these closed months hold, and by how much they move the costs, in US dollars.
+
+    Of one user where given; those of accounts that are gone are left out.
+    """
+    own = usage_adjustment.alias("a")
+    moved = sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0)
+    select = sa.select(
+        sa.func.count(), sa.func.coalesce(sa.func.sum(moved).filter(own.c.metric.like("%cost")), Decimal(0))
+    ).where(own.c.month.in_(months), _HOLDS, _is_of_somebody(own.c.user_id))
+    if user is not None:
+        select = select.where(own.c.user_id == user)
+    count, costs = connection.execute(select).one()
+    return count, costs
+
+
+def _is_of_somebody(user_id: Expression) -> Expression:
     """Return the condition that the id is an account's that is there, or nobody's."""
     return sa.or_(user_id == UNATTRIBUTED, sa.exists().where(users.c.id == user_id).correlate_except(users))
 

@@ -16,7 +16,7 @@ from avatarlab_cli.rollup.availability import Availability, availability
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rates import PLATFORM_KINDS
 from avatarlab_cli.schema.live import LiveSchema, probe
-from avatarlab_cli.schema.private import period_close, subscription_daily, usage_adjustment
+from avatarlab_cli.schema.private import subscription_daily
 from avatarlab_cli.schema.supabase import users
 from avatarlab_cli.timeframe import Window, month_window, next_month
 
@@ -101,18 +101,8 @@ def _missing_notes(window: Window, months: Sequence[Month]) -> tuple[str, ...]:
 
 def _adjusted_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple[str, ...]:
     """Return what was recorded beside the figures of closed months, which stay as they are."""
-    own = usage_adjustment
-    moved = sa.func.sum(sa.func.coalesce(own.c.after, 0) - sa.func.coalesce(own.c.before, 0))
-    is_cost = sa.and_(own.c.metric.like("%cost"), own.c.month.in_([month.first for month in months]))
-    closed = sa.select(period_close.c.closed_at).where(period_close.c.month == own.c.month).scalar_subquery()
-    holds = sa.or_(closed.is_(None), own.c.recorded_at > closed)
-    is_there = adjustments.is_of_somebody(own.c.user_id)
-    amount = connection.scalar(sa.select(moved).where(is_cost, holds, is_there))
-    return (
-        ()
-        if amount is None
-        else (f"adjustments of closed months come to {amount:+f}, which is in no amount",)
-    )
+    _, moved = adjustments.beside(connection, [month.first for month in months])
+    return (f"adjustments of closed months come to {moved:+f}, which is in no amount",) if moved else ()
 
 
 def incomplete_notes(connection: sa.Connection, months: Sequence[Month]) -> tuple[str, ...]:

@@ -102,6 +102,16 @@ def test_a_closed_month(priced: str, card: dict[str, str]) -> None:
     assert usage(priced) == before
 
 
+def test_a_reopened_month(priced: str, card: dict[str, str]) -> None:
+    """What was recorded beside its figures while it was closed holds no more, and is not spoken of."""
+    close(priced)
+    act(priced, "cost", "reprice", *MAY, "--yes", env=card)
+    with psycopg.connect(priced) as connection:
+        connection.execute("update avatarlab_admin.period_close set reopened_at = now()")
+    told = cost(priced, "report", *MAY)
+    assert (told.code, "adjustments" in told.err) == (0, False)
+
+
 def adjustments(conninfo: str) -> list[tuple[object, ...]]:
     with psycopg.connect(conninfo) as connection:
         return connection.execute(
