@@ -660,9 +660,9 @@ ORDER BY f.at DESC, f.id;
 WITH stored AS (
     SELECT name, (metadata ->> 'size')::bigint AS size FROM storage.objects WHERE bucket_id = 'voice-samples'
 ), recorded AS (
-    SELECT split_part(file_url, '/voice-samples/', 2) AS name, max(file_size_bytes) AS size FROM voice_samples GROUP BY file_url
+    SELECT split_part(split_part(file_url, '/voice-samples/', 2), '?', 1) AS name, max(file_size_bytes) AS size FROM voice_samples GROUP BY file_url
 ), spoken AS (
-    SELECT DISTINCT split_part(audio_url, '/voice-samples/', 2) AS name FROM tts_generations WHERE audio_url IS NOT NULL
+    SELECT DISTINCT split_part(split_part(audio_url, '/voice-samples/', 2), '?', 1) AS name FROM tts_generations WHERE audio_url IS NOT NULL
 ), divided AS (
     SELECT CASE WHEN r.name IS NOT NULL THEN 'samples' WHEN t.name IS NOT NULL THEN 'speech' ELSE 'other' END AS use,
            count(*) AS objects, sum(s.size) AS bytes

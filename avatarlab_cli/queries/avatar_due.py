@@ -25,7 +25,7 @@ def due(connection: sa.Connection, now: datetime, until: datetime) -> Report:
     # What is missing elsewhere does not keep it from judging.
     unjudged = platform.notes(overdue)
     owners, sold = platform[users], platform[purchases]
-    sales, figures = platform.per(sold.c.avatar_id, own.c.id, purchases=sa.func.count(sold.c.id))
+    sales, figures = platform.per(sold.c.avatar_id, own.c.id, purchases=sa.func.count(sold.c.avatar_id))
     select = (
         sa.select(
             own.c.id,

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from avatarlab_cli.queries import images, moderation, videos
 from avatarlab_cli.queries.platform import Platform, beside, within
 from avatarlab_cli.report import Column, Kind, Report
+from avatarlab_cli.schema.base import fenced
 from avatarlab_cli.schema.media import (
     generated_images,
     generated_videos,
@@ -50,18 +51,23 @@ def summary(connection: sa.Connection, span: Span) -> Report:
 
 def _images(platform: Platform, span: Span) -> sa.Subquery:
     """Return the figures of images: counted by user and place first, as an address takes time to look at."""
-    own = platform[generated_images]
-    count, place = sa.func.count(own.c.id), images.place(own.c.image_url)
+    own = platform[generated_images].c
+    read = (own.id, own.user_id, own.created_at, own.is_favorite, own.is_flagged, own.moderation_status)
+    place, size = images.place(own.image_url), sa.func.octet_length(own.image_url)
+    image = fenced(sa.select(*read, place.label("place"), size.label("bytes")), "image")
+    count = sa.func.count(image.c.id)
     counts = {
         "images": count,
-        "images_30d": count.filter(within(own.c.created_at, span)),
-        "favorites": count.filter(own.c.is_favorite),
-        "flagged": count.filter(own.c.is_flagged),
-        "waiting": count.filter(moderation.waits(own)),
-        "bytes": sa.func.sum(sa.func.octet_length(own.c.image_url)),
+        "images_30d": count.filter(within(image.c.created_at, span)),
+        "favorites": count.filter(image.c.is_favorite),
+        "flagged": count.filter(image.c.is_flagged),
+        "waiting": count.filter(moderation.waits(image)),
+        "bytes": sa.func.sum(image.c.bytes),
     }
     each = (figure.label(name) for name, figure in counts.items())
-    part = sa.select(own.c.user_id, place.label("place"), *each).group_by(own.c.user_id, "place").subquery().c
+    part = (
+        sa.select(image.c.user_id, image.c.place, *each).group_by(image.c.user_id, image.c.place).subquery().c
+    )
     users, number = sa.func.count(part.user_id.distinct()), sa.func.sum(part.images)
     figures = {
         "images": number,

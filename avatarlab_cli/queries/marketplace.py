@@ -152,6 +152,7 @@ def listing(connection: sa.Connection) -> Report:
     sales, figures = platform.per(
         bought.c.avatar_id,
         items.c.id,
+        of_most=True,
         purchases=count,
         completed=count.filter(bought.c.status == "completed"),
     )

@@ -85,14 +85,16 @@ class Platform:
         return self.known(counted.filter(*conditions) if conditions else counted)
 
     def per(
-        self, by: Expression, whose: Expression, **figures: Expression
-    ) -> tuple[sa.Subquery, dict[str, Expression]]:
+        self, by: Expression, whose: Expression, *, of_most: bool = False, **figures: Expression
+    ) -> tuple[sa.FromClause, dict[str, Expression]]:
         """Return a table's rows counted by `by`, to be joined with `whose` by the column of that name; and the figures.
 
-        Read from an outer join, a figure is 0 where no row is counted, and NULL where that is not known.
+        Read from an outer join, a figure is 0 where no row is counted, and NULL where that is not known. Where `of_most`
+        groups the figures are wanted, they are counted once and not by each worker of a parallel plan.
         """
         each = (figure.label(name) for name, figure in figures.items())
-        rows = sa.select(by.label("by"), *each).where(by.is_not(None)).group_by(by).subquery()
+        counted = sa.select(by.label("by"), *each).where(by.is_not(None)).group_by(by)
+        rows = counted.cte().prefix_with("MATERIALIZED") if of_most else counted.subquery()
         told = {name: sa.case((rows.c.by.is_(None), 0), else_=rows.c[name]) for name in figures}
         return rows, {name: self.known(figure, whose) for name, figure in told.items()}
 

@@ -34,7 +34,7 @@ def storage(connection: sa.Connection) -> Report:
         found = _in_bucket(stored.namings)
         source = told.outerjoin(found, found.c.use == told.c.use)
         figures = [_figure(platform, told, found.c[name]) for name in _FIGURES]
-        notes = (_NO_SIZES, *stored.notes(connection))
+        notes = (_NO_SIZES, *stored.unclear_notes(connection))
     count, size, without = figures
     coverage = share(count - without, count)
     return platform.report(
@@ -77,22 +77,29 @@ def _figure(platform: Platform, told: sa.Subquery, found: Expression) -> Express
 def _in_bucket(namings: tuple[Naming, ...]) -> sa.Subquery:
     """Return objects, bytes and unsized_objects of the bucket by their use."""
     each, named = each_object(objects.c.bucket_id == BUCKET), _named(namings)
-    use = sa.case((named.c.is_sample, SAMPLES), (named.c.is_sample.is_(None), OTHER), else_=SPEECH)
+    # An object several rows name counts once, and as a recording where it is speech too. Its id is shorter than its key.
+    is_sample = sa.type_coerce(sa.func.bool_or(named.c.is_sample), sa.Boolean)
+    use = sa.case((is_sample, SAMPLES), (is_sample.is_(None), OTHER), else_=SPEECH)
+    used = (
+        sa.select(use.label("use"), sa.func.max(each.c.bytes).label("bytes"))
+        .select_from(each.outerjoin(named, named.c.key == each.c.key))
+        .group_by(each.c.id)
+        .subquery("used")
+    )
     return (
         sa.select(
-            use.label("use"),
+            used.c.use,
             sa.func.count().label("objects"),
-            known_sum(each.c.bytes).label("bytes"),
-            unsized(each.c.bytes).label("unsized_objects"),
+            known_sum(used.c.bytes).label("bytes"),
+            unsized(used.c.bytes).label("unsized_objects"),
         )
-        .select_from(each.outerjoin(named, named.c.key == each.c.key))
-        .group_by("use")
+        .group_by(used.c.use)
         .subquery("found")
     )
 
 
 def _named(namings: tuple[Naming, ...]) -> sa.Subquery:
-    """Return each key of the bucket that rows name, and whether a recording is: one that is speech too remains one."""
+    """Return what rows name in the bucket, and whether as a recording."""
     parts = []
     for is_sample, column in (
         (sa.true(), voice_samples.c.file_url),
@@ -100,9 +107,7 @@ def _named(namings: tuple[Naming, ...]) -> sa.Subquery:
     ):
         each = names(naming for naming in namings if naming.column is column)
         parts.append(sa.select(is_sample.label("is_sample"), each.c.key).where(each.c.bucket == BUCKET))
-    rows = sa.union_all(*parts).subquery("named_rows")
-    is_any = sa.type_coerce(sa.func.bool_or(rows.c.is_sample), sa.Boolean)
-    return sa.select(rows.c.key, is_any.label("is_sample")).group_by(rows.c.key).subquery("named")
+    return sa.union_all(*parts).subquery("named")
 
 
 def _told_samples(platform: Platform) -> sa.Select[Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.names import NAMINGS, Naming, names, namings_in
 from avatarlab_cli.schema import supabase
-from avatarlab_cli.schema.base import qualified
+from avatarlab_cli.schema.base import fenced, qualified
 from avatarlab_cli.schema.live import LiveSchema
 
 Expression = sa.ColumnElement[Any]
@@ -107,13 +107,12 @@ def kind_of(bucket: Expression) -> Expression:
 
 def each_object(*wanted: Expression) -> sa.Subquery:
     """Return what the rows of the objects that are `wanted` tell: id, and the columns of `described`."""
-    # Without the OFFSETs a size would be read anew wherever it is told, and carried along with all of the metadata.
-    nowhere: Expression = sa.literal_column("bigint '0'")
     own = supabase.objects.c
     size = own.metadata["size"].astext.label("size")
     columns = (own.id, own.bucket_id, own.name, own.metadata, own.created_at)
-    read = sa.select(*columns, size).where(*wanted).offset(nowhere).subquery("read")
-    return sa.select(read.c.id, *_described(read, read.c.size)).offset(nowhere).subquery("each_object")
+    # Else a size would be read anew wherever it is told, and carried along with all of the metadata.
+    read = fenced(sa.select(*columns, size).where(*wanted), "read")
+    return fenced(sa.select(read.c.id, *_described(read, read.c.size)), "each_object")
 
 
 def is_named(namings: Iterable[Naming], each: sa.Subquery) -> Expression:

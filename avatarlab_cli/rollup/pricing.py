@@ -15,6 +15,7 @@ from sqlalchemy.sql import visitors
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Priced, Source, columns_of
 from avatarlab_cli.rollup.rates import rate_key
 from avatarlab_cli.schema import supabase
+from avatarlab_cli.schema.base import fenced
 from avatarlab_cli.timeframe import Window
 
 # What has neither a provider nor a model.
@@ -82,7 +83,7 @@ def _grouped(source: Source, metrics: Sequence[str], extract: Extract, pricing: 
         conditions.append(source.where)
     shown = (extract.read(column).label(column.name) for column in [*by, *measured.values()])
     select = sa.select(*shown).where(*map(extract.read, conditions))
-    rows = select.offset(sa.literal_column("bigint '0'")).subquery(f"rows_{metrics[0]}")
+    rows = fenced(select, f"rows_{metrics[0]}")
     keys = [rows.c[label.name] for label in by]
     measures = [_moved(source.measures[metric], rows).label(metric) for metric in metrics]
     return sa.select(*keys, *measures).group_by(*keys).subquery(f"grouped_{metrics[0]}")

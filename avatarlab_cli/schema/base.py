@@ -30,6 +30,15 @@ PANEL = {"state": "panel"}
 """Marks a column or table which exists only where the web panel's migrations have run."""
 
 
+def fenced(select: sa.Select[Any], name: str) -> sa.Subquery:
+    """Return a select as a subquery whose columns PostgreSQL computes once, and not wherever they are used.
+
+    OFFSET leaves out nothing. Only where it is written as a bigint does the planner see at once that it is 0, and reads in
+    parallel.
+    """
+    return select.offset(sa.literal_column("bigint '0'")).subquery(name)
+
+
 class Vector(UserDefinedType[list[float]]):
     """pgvector's `vector(n)`; the toolkit never reads its values, so no client library is needed."""
 
