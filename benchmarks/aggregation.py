@@ -51,11 +51,11 @@ def main() -> None:
     )
 
 
-def fill(server: EmbeddedServer, name: str, rows: int) -> str:
-    """Create a database with so many log rows and return its connection string."""
+def fill(server: EmbeddedServer, name: str, rows: int, users: int = USERS) -> str:
+    """Create a database with so many log rows of so many users and return its connection string."""
     conninfo = measure.create_platform(server, name)
     script = ("-f", str(HERE / "platform.sql"))
-    measure.run(measure.psql(conninfo, *script, users=USERS, rows=rows, today=measure.TODAY))
+    measure.run(measure.psql(conninfo, *script, users=users, rows=rows, today=measure.TODAY))
     return conninfo
 
 

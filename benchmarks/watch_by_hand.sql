@@ -548,8 +548,11 @@ JOIN auth.users u ON u.id = s.user_id JOIN avatars a ON a.id = s.avatar_id
 ORDER BY s.since, s.kind, s.id;
 
 -- The avatar with the most versions.
+-- A note tells how many versions are active.
 -- avatarlab training prompts 7d2ca05e-3c27-70f4-ce2a-8456d2ee639c
-SELECT v.id, v.version_number AS version, v.is_active AS "~is_active", length(v.system_prompt) AS characters, p.version_number AS parent, v.created_at
+SELECT v.id, v.version_number AS version, v.is_active AS "~is_active", length(v.system_prompt) AS characters, p.version_number AS parent, v.created_at,
+       v.version_name AS "~name", v.is_published AS "~is_published", cardinality(v.behavior_rules) AS "~rules", v.training_data_id AS "~run",
+       v.activated_at AS "~activated_at", count(*) FILTER (WHERE v.is_active) OVER () AS "~active"
 FROM avatar_prompt_versions v LEFT JOIN avatar_prompt_versions p ON p.id = v.parent_version_id
 WHERE v.avatar_id = '7d2ca05e-3c27-70f4-ce2a-8456d2ee639c'
 ORDER BY v.created_at, version;
@@ -590,9 +593,10 @@ JOIN avatars a ON a.id = p.avatar_id JOIN auth.users u ON u.id = p.user_id
 ORDER BY uses DESC, p.id;
 
 -- avatarlab conversation patterns --by avatar
-SELECT p.avatar_id, a.name AS avatar, p.patterns, p.uses, p.new, p.used, p.last_used
+SELECT p.avatar_id, a.name AS avatar, p.patterns, p.uses, p.new, p.used, p.average_success, p.last_used
 FROM (SELECT avatar_id, count(*) AS patterns, sum(usage_count) AS uses, count(*) FILTER (WHERE created_at >= '2026-06-01Z') AS new,
-             count(*) FILTER (WHERE updated_at >= '2026-06-01Z' AND updated_at < '2026-07-01Z') AS used, max(updated_at) AS last_used
+             count(*) FILTER (WHERE updated_at >= '2026-06-01Z' AND updated_at < '2026-07-01Z') AS used,
+             round(avg(success_rate), 6) AS average_success, max(updated_at) AS last_used
       FROM conversation_patterns GROUP BY avatar_id) AS p
 JOIN avatars a ON a.id = p.avatar_id
 ORDER BY p.uses DESC, p.avatar_id;

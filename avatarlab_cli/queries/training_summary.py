@@ -43,7 +43,7 @@ def summary(connection: sa.Connection, span: Span, before: datetime, card: RateC
         _errors(platform, span),
         _files(platform),
         _examples(platform),
-        sa.select(platform.count(platform[avatar_prompt_versions].c.id).label("prompt_versions")),
+        _prompts(platform),
     ]
     return platform.page(parts, _COLUMNS, notes=(note(card), NOT_RECORDED, POLLED))
 
@@ -111,6 +111,13 @@ def _files(platform: Platform) -> sa.Select[Any]:
         known_bytes(platform, each).label("file_bytes"),
         platform.known(failed, own.id, own.processing_status).label("files_failed"),
     )
+
+
+def _prompts(platform: Platform) -> sa.Select[Any]:
+    versions = platform[avatar_prompt_versions]
+    # Rows, and not ids: prompts are long, and an index knows how many there are.
+    count = platform.known(sa.func.count(), versions.c.id)
+    return sa.select(count.label("prompt_versions")).select_from(versions)
 
 
 def _examples(platform: Platform) -> sa.Select[Any]:
