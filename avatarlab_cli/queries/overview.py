@@ -17,19 +17,19 @@ from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.timeframe import Window
 
 YESTERDAY = "yesterday"
-COMPUTE = "avatarlab job run platform-statistics"
+COMPUTE = "job run platform-statistics"
 FIGURES = {
-    "new_users": ("new users", "avatarlab stats show"),
-    "daily_active_users": ("active users", "avatarlab stats show"),
-    "chat_messages_today": ("web chat messages", "avatarlab conversation volume"),
-    "conversations_today": ("WhatsApp/API exchanges", "avatarlab conversation volume"),
-    "images_generated_today": ("images", "avatarlab image volume"),
-    "videos_generated_today": ("videos", "avatarlab image videos"),
-    "tts_generations_today": ("texts spoken", "avatarlab voice tts"),
-    "api_requests_today": ("API requests", "avatarlab api endpoints"),
-    "estimated_cost_today": ("estimated cost, USD", "avatarlab cost report"),
-    "mrr": ("MRR, USD", "avatarlab stats show"),
-    "storage_bytes": ("bytes stored", "avatarlab storage summary"),
+    "new_users": ("new users", "stats show"),
+    "daily_active_users": ("active users", "stats show"),
+    "chat_messages_today": ("web chat messages", "conversation volume"),
+    "conversations_today": ("WhatsApp/API exchanges", "conversation volume"),
+    "images_generated_today": ("images", "image volume"),
+    "videos_generated_today": ("videos", "image videos"),
+    "tts_generations_today": ("texts spoken", "voice tts"),
+    "api_requests_today": ("API requests", "api endpoints"),
+    "estimated_cost_today": ("estimated cost, USD", "cost report"),
+    "mrr": ("MRR, USD", "stats show"),
+    "storage_bytes": ("bytes stored", "storage summary"),
 }
 """The stored statistics of the page: what each is, and the command that shows more."""
 COLUMNS = (
@@ -40,7 +40,7 @@ COLUMNS = (
     Column("before", Kind.DECIMAL, "on an average day of the seven before", wide=True, null="-"),
     Column("change", Kind.PERCENT, "from before to the value", null="-"),
     Column("state", help="ok, warn, bad, or unknown"),
-    Column("more", help="the command that shows more"),
+    Column("more", help="what to call `avatarlab` with to see more"),
     Column("position", Kind.INTEGER, "the order of the lines", wide=True),
 )
 
@@ -60,8 +60,8 @@ def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Repor
     lines = [
         *_yesterday(platform, times, run),
         *overview_counts.lines(platform, times, jobs),
-        Line("unusual", "API keys", keys, "avatarlab api unusual"),
-        Line("unusual", "costs", _anomalies(platform, times), "avatarlab cost anomalies"),
+        Line("unusual", "API keys", keys, "api unusual"),
+        Line("unusual", "costs", _anomalies(platform, times), "cost anomalies"),
     ]
     each = sa.union_all(*(_select(position, line) for position, line in enumerate(lines, 1))).subquery(
         "lines"
@@ -146,8 +146,10 @@ def _latest_run(platform: Platform) -> Any:  # noqa: ANN401 (a row)
 
 def _age_notes(times: Times, run: Any) -> tuple[str, ...]:  # noqa: ANN401 (a row)
     if run is None:
-        return (f"the platform's figures were never computed: `{COMPUTE}`",)
+        return (f"the platform's figures were never computed: `avatarlab {COMPUTE}`",)
     if run.started_at < times.today:
         at = f"{run.started_at:%Y-%m-%d %H:%M}Z"
-        return (f"the figures were last computed at {at}, before yesterday was over: `{COMPUTE}` anew",)
+        return (
+            f"the figures were last computed at {at}, before yesterday was over: `avatarlab {COMPUTE}` anew",
+        )
     return ()

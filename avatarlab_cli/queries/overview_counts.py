@@ -46,10 +46,10 @@ class Times:
 
 def lines(platform: Platform, times: Times, jobs: DailyJobs) -> Iterator[Line]:
     """Yield the lines of what is over, stale, failing and waiting."""
-    yield Line("over", "users over a limit", _over(platform, times.today), "avatarlab tier check")
+    yield Line("over", "users over a limit", _over(platform, times.today), "tier check")
     yield from _stale(platform, times)
     late = _late_jobs(platform, times.now, jobs)
-    yield Line("stale", "jobs that are late", late, "avatarlab system health", severity="bad")
+    yield Line("stale", "jobs that are late", late, "system health", severity="bad")
     yield from _failing(platform, times)
     yield from _waiting(platform)
 
@@ -78,20 +78,20 @@ def _stale(platform: Platform, times: Times) -> Iterator[Line]:
     """Yield what has been in progress for longer than it can take."""
     old = times.now - STALE_AFTER
     value = count_of(platform, training_stale.rows(platform, old))
-    yield Line("stale", "trainings unfinished", value, "avatarlab training stale")
+    yield Line("stale", "trainings unfinished", value, "training stale")
     clones = platform[voice.voice_clones]
     value = _count(platform, clones, clones.c.id, voice_clones.is_stuck(platform, old))
-    yield Line("stale", "voice clones stuck", value, "avatarlab voice clones --stuck")
+    yield Line("stale", "voice clones stuck", value, "voice clones --stuck")
     made = platform[media.generated_videos]
     value = _count(platform, made, made.c.id, videos.is_stuck(made, old))
-    yield Line("stale", "videos stuck", value, "avatarlab image stuck")
+    yield Line("stale", "videos stuck", value, "image stuck")
     deleted = platform[avatars.avatars]
     value = _count(platform, deleted, deleted.c.id, avatar_due.is_due(deleted, times.now))
-    yield Line("stale", "deleted avatars overdue", value, "avatarlab avatar due")
+    yield Line("stale", "deleted avatars overdue", value, "avatar due")
     files = platform[knowledge.avatar_knowledge_files]
     is_pending = files.c.processing_status == "pending"
     value = _count(platform, files, files.c.id, is_pending, files.c.uploaded_at < old)
-    yield Line("stale", "knowledge files pending", value, "avatarlab rag files")
+    yield Line("stale", "knowledge files pending", value, "rag files")
 
 
 def _failing(platform: Platform, times: Times) -> Iterator[Line]:
@@ -125,22 +125,20 @@ def _failing(platform: Platform, times: Times) -> Iterator[Line]:
             )
             for span in spans
         )
-        yield Line(
-            "failing", f"{what} failed", value, f"avatarlab {more}", before / sa.literal(7, sa.Numeric)
-        )
+        yield Line("failing", f"{what} failed", value, more, before / sa.literal(7, sa.Numeric))
 
 
 def _waiting(platform: Platform) -> Iterator[Line]:
     """Yield what waits for an admin."""
     images, made = platform[media.generated_images], platform[avatars.avatars]
     for what, table, more in (
-        ("images to moderate", images, "avatarlab image queue"),
-        ("avatars to moderate", made, "avatarlab avatar queue"),
+        ("images to moderate", images, "image queue"),
+        ("avatars to moderate", made, "avatar queue"),
     ):
         yield Line("waiting", what, _count(platform, table, table.c.id, moderation.waits(table)), more)
     asked = platform[commerce.tier_upgrade_requests]
     value = _count(platform, asked, asked.c.id, asked.c.status == "pending")
-    yield Line("waiting", "upgrade requests", value, "avatarlab tier requests list")
+    yield Line("waiting", "upgrade requests", value, "tier requests list")
 
 
 def _late_jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Expression:

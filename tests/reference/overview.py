@@ -93,7 +93,7 @@ def _stored(tables: Tables, what: str, column: str, more: str) -> Iterator[Row]:
     known = [figure for figure in week if figure is not None]
     before = sum(map(Decimal, known), Decimal(0)) / len(known) if known else None
     line = _line("yesterday", what, value, more, state="ok", before=before)
-    yield line if value is not None else {**line, "more": "avatarlab job run platform-statistics"}
+    yield line if value is not None else {**line, "more": "job run platform-statistics"}
 
 
 def _line(
@@ -113,7 +113,7 @@ def _line(
         "before": None if before is None else round(before, 2),
         "change": None if change is None else round(change, 6),
         "state": "unknown" if value is None else state if value else "ok",
-        "more": f"avatarlab {more}",
+        "more": more,
     }
 
 
