@@ -3,11 +3,13 @@
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -62,11 +64,22 @@ def created_database(server: str, template: str) -> Iterator[str]:
     """Create a database as a copy of `template`, yield its connection string, drop it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
+        _wait_until_left(connection, template)
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield f"{server} dbname={name}"
         finally:
+            _wait_until_left(connection, name)
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _wait_until_left(connection: psycopg.Connection[Any], database: str) -> None:
+    """Give connections that were just closed a moment to end: PostgreSQL sleeps 100 ms where it meets one."""
+    inside = "SELECT pg_stat_get_db_numbackends(oid) FROM pg_database WHERE datname = %s"
+    for _ in range(40):
+        if connection.execute(inside, [database]).fetchone() == (0,):
+            break
+        time.sleep(0.0005)
 
 
 def plain_engine(conninfo: str) -> sa.Engine:
