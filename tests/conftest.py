@@ -1,5 +1,6 @@
 """The databases the tests run on: one template a state and server, one copy a test."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -35,6 +36,13 @@ MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30  # noqa: S108 (each directory i
 Copy = Callable[[str], sa.Engine]
 # The last moment of the demo platform.
 DEMO_END = datetime(2025, 6, 15, 12, tzinfo=UTC)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end anyway: thousands of tests, looked at again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
