@@ -4,8 +4,9 @@ The revisions are Alembic's; their statements only ever add what is missing. So 
 earlier attempts, on a database where the web panel was here first, and a second time without effect.
 """
 
+import functools
 import io
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def script() -> str:
     with Operations.context(context):
         ops.note(_HEADER)
         ops.run("BEGIN", *_FRAME)
-        _apply(_revisions())
+        _apply(revisions())
         ops.run("COMMIT")
     return output.getvalue()
 
@@ -111,7 +112,7 @@ def current(connection: sa.Connection) -> str | None:
 
 def head() -> str:
     """Return the newest revision this version knows."""
-    return _revisions()[-1].revision
+    return revisions()[-1]
 
 
 def status(connection: sa.Connection) -> MigrationStatus:
@@ -120,40 +121,39 @@ def status(connection: sa.Connection) -> MigrationStatus:
     Raises ConfigurationError when a newer version of the toolkit has migrated the database.
     """
     revision = current(connection)
-    return MigrationStatus(revision, head(), tuple(item.revision for item in _after(revision)))
+    return MigrationStatus(revision, head(), _after(revision))
 
 
 def _upgrade(connection: sa.Connection, *, repair: bool) -> MigrationResult:
     with Operations.context(MigrationContext.configure(connection)):
         ops.run(*_FRAME)
         before = current(connection)
-        pending = _revisions() if repair else _after(before)
+        pending = revisions() if repair else _after(before)
         if pending:
             _apply(pending)
-    return MigrationResult(before, head(), tuple(item.revision for item in pending))
+    return MigrationResult(before, head(), pending)
 
 
+@functools.cache
 def revisions() -> tuple[str, ...]:
     """Return all revisions, oldest first."""
-    return tuple(item.revision for item in _revisions())
+    return tuple(item.revision for item in _scripts())
 
 
-def _revisions() -> tuple[Script, ...]:
+def _scripts() -> tuple[Script, ...]:
     scripts = ScriptDirectory(str(Path(__file__).parent))
     return tuple(reversed(list(scripts.walk_revisions())))
 
 
-def _after(revision: str | None) -> tuple[Script, ...]:
-    revisions = _revisions()
+def _after(revision: str | None) -> tuple[str, ...]:
     if revision is None:
-        return revisions
-    known = [item.revision for item in revisions]
-    if revision not in known:
+        return revisions()
+    if revision not in revisions():
         raise ConfigurationError(_newer_message(revision), hint=_NEWER)
-    return revisions[known.index(revision) + 1 :]
+    return revisions()[revisions().index(revision) + 1 :]
 
 
-def _apply(revisions: Iterable[Script]) -> None:
+def _apply(wanted: Collection[str]) -> None:
     _require_platform()
     ops.run(
         f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
@@ -161,9 +161,10 @@ def _apply(revisions: Iterable[Script]) -> None:
         "(version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY)",
     )
     _refuse_newer()
-    for item in revisions:
-        ops.note(f"{item.revision}: {item.doc}")
-        item.module.upgrade()
+    for item in _scripts():
+        if item.revision in wanted:
+            ops.note(f"{item.revision}: {item.doc}")
+            item.module.upgrade()
     ops.run(
         f"DELETE FROM {VERSION_TABLE} WHERE version_num <> '{head()}'",
         f"INSERT INTO {VERSION_TABLE} VALUES ('{head()}') ON CONFLICT DO NOTHING",
@@ -185,7 +186,7 @@ def _require_platform() -> None:
 
 
 def _refuse_newer() -> None:
-    known = ", ".join(f"'{item.revision}'" for item in _revisions())
+    known = ", ".join(f"'{revision}'" for revision in revisions())
     unknown = f"SELECT version_num FROM {VERSION_TABLE} WHERE version_num NOT IN ({known})"
     ops.run_if(
         f"EXISTS ({unknown})",

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from avatarlab_cli.queries.parts import froms_of
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
 
@@ -17,9 +18,8 @@ def never_null(select: sa.Select[Any], live: LiveSchema) -> frozenset[str]:
 def _never_null(
     select: sa.Select[Any], live: LiveSchema, known: dict[sa.Select[Any], frozenset[str]]
 ) -> frozenset[str]:
-    # To learn what a statement reads SQLAlchemy writes all of it: once for each is enough.
     if select not in known:
-        certain = {relation for source in select.get_final_froms() for relation in _kept(source)}
+        certain = {relation for source in froms_of(select) for relation in _kept(source)}
         names = set()
         for name, column in zip(select.selected_columns.keys(), select.selected_columns, strict=True):
             own = column.element if isinstance(column, sa.Label) else column

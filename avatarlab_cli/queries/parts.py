@@ -1,10 +1,12 @@
 """The parts a statement is made of."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.selectable import SelectState
 
 
 def parts_of(select: visitors.ExternallyTraversible) -> Iterator[visitors.ExternallyTraversible]:
@@ -23,3 +25,9 @@ def parts_of(select: visitors.ExternallyTraversible) -> Iterator[visitors.Extern
 def tables_of(select: visitors.ExternallyTraversible) -> frozenset[sa.Table]:
     """Return the tables a statement reads anywhere."""
     return frozenset(part for part in parts_of(select) if isinstance(part, sa.Table))
+
+
+def froms_of(select: sa.Select[Any]) -> Sequence[sa.FromClause]:
+    """Return what a select reads from, a join as one, as `get_final_froms` does; that writes all of it out first."""
+    # Of a compiler it needs none for tables and subqueries.
+    return SelectState(select, None)._get_display_froms()  # type: ignore[arg-type]  # noqa: SLF001 (nothing public tells them fast)

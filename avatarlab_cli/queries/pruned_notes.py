@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.queries.parts import parts_of, tables_of
+from avatarlab_cli.queries.parts import froms_of, parts_of, tables_of
 from avatarlab_cli.schema.logs import PRUNABLE, time_of
 from avatarlab_cli.schema.private import pruned_daily
 
@@ -52,7 +52,7 @@ def _begins_after(select: sa.Select[Any], table: sa.Table, before: date) -> bool
         part
         for part in parts_of(select)
         if isinstance(part, sa.Select)
-        and any(found is table for source in part.get_final_froms() for found in _tables(source))
+        and any(found is table for source in froms_of(part) for found in _tables(source))
     ]
     # Of a log that no part has in its FROM as it is, nothing is known.
     return bool(reading) and all(any(since >= midnight for since in _since(part, table)) for part in reading)

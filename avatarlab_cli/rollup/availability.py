@@ -28,6 +28,10 @@ class Availability:
     measured: tuple[tuple[Source, tuple[str, ...]], ...]
     priced: frozenset[str]
 
+    def __hash__(self) -> int:
+        """Hash what all else follows from."""
+        return hash(frozenset(self.skipped.items()))
+
     def has(self, metric: str) -> bool:
         """Tell whether a metric, or a kind's cost column, can be computed."""
         return metric not in self.skipped

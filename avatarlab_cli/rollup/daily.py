@@ -1,5 +1,6 @@
 """usage_daily: every metric and cost by user and UTC day, in one pass over each source."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -100,6 +101,8 @@ def _take_undated(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
     return {metric: value for metric, value in row.items() if value}
 
 
+# Writing it takes longer than what a batch's few cells take to count.
+@functools.lru_cache(maxsize=32)
 def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
     """Return the select of usage_daily's rows, and of one row a user for what has no day."""
     parts = [

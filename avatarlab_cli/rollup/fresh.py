@@ -1,5 +1,6 @@
 """Setting a table to freshly computed rows: insert what is new, update what differs, delete what vanished."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ def temporary(
     anew, and must have the same columns: a dropped table's locks stay until the end, and many months would use up the
     server's. With `keys` the planner learns of these columns alone. The returned table knows its columns by name alone.
     """
-    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    compiled = _compiled(query)
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None  # noqa: S101 (an open connection has one)
     with psycopg.ClientCursor(driver_connection) as cursor:
@@ -60,8 +61,20 @@ def temporary(
         cursor.execute(";\n".join(steps), compiled.params | parameters)
         while cursor.nextset():
             pass
-        columns: list[sa.Column[Any]] = [sa.Column(column.name) for column in cursor.description or ()]
-    return sa.Table(name, sa.MetaData(), *columns)
+        return _table(name, *(column.name for column in cursor.description or ()))
+
+
+# A statement that is made once is compiled once.
+@functools.lru_cache(maxsize=64)
+def _compiled(query: Query) -> sa.Compiled:
+    return query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+
+
+# The same for the same names: whatever is made of it may be kept, and serves the next table of that shape.
+@functools.lru_cache(maxsize=64)
+def _table(name: str, *columns: str) -> sa.Table:
+    kept: list[sa.Column[Any]] = [sa.Column(column) for column in columns]
+    return sa.Table(name, sa.MetaData(), *kept)
 
 
 _COLUMNS = """

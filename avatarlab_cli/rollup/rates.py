@@ -1,5 +1,6 @@
 """The rate card: its rates, how it is kept by version, and how it is joined to quantities in SQL."""
 
+import functools
 import hashlib
 import itertools
 import json
@@ -125,7 +126,14 @@ def load(path: str | None = None) -> RateCard:
     """Return the rate card in `path`, or the one shipped; raises ConfigurationError naming the faulty line."""
     from avatarlab_cli import rate_file
 
-    return rate_file.read(path)
+    return _shipped() if path is None else rate_file.read(path)
+
+
+@functools.cache
+def _shipped() -> RateCard:
+    from avatarlab_cli import rate_file
+
+    return rate_file.read()
 
 
 def collect(connection: sa.Connection, card: RateCard) -> sa.Table:

@@ -7,8 +7,9 @@ import psycopg
 from psycopg import sql
 
 DEADLINE_SECONDS = 30.0
+# Most tables are empty, and one whose file is needs no question.
 _TABLES = """
-    SELECT schemaname, tablename FROM pg_tables
+    SELECT schemaname, tablename, pg_relation_size(format('%I.%I', schemaname, tablename)) > 0 FROM pg_tables
     WHERE schemaname IN ('public', 'auth', 'storage', 'avatarlab_admin') AND tablename NOT IN ('job_runs', 'rollup_state')
 """
 Contents = dict[str, list[tuple[object, ...]]]
@@ -17,13 +18,17 @@ Contents = dict[str, list[tuple[object, ...]]]
 def contents(conninfo: str) -> Contents:
     """Return every row of every table but what tells of runs, as text with the transaction that wrote it."""
     with psycopg.connect(conninfo) as connection:
-        names = [(str(schema), str(name)) for schema, name in connection.execute(_TABLES)]
+        tables = connection.execute(_TABLES).fetchall()
         return {
-            ".".join(name): connection.execute(
-                sql.SQL("SELECT t::text, t.xmin::text FROM {} t ORDER BY 1").format(sql.Identifier(*name))
-            ).fetchall()
-            for name in names
+            f"{schema}.{name}": _rows(connection, schema, name) if has else [] for schema, name, has in tables
         }
+
+
+def _rows(
+    connection: psycopg.Connection[tuple[object, ...]], schema: str, name: str
+) -> list[tuple[object, ...]]:
+    statement = sql.SQL("SELECT t::text, t.xmin::text FROM {} t ORDER BY 1")
+    return connection.execute(statement.format(sql.Identifier(schema, name))).fetchall()
 
 
 def runs(conninfo: str) -> list[dict[str, object]]:

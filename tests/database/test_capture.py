@@ -264,7 +264,7 @@ def test_a_long_history_that_changes_hands_is_taken_in_batches(
 
     take = dirty.take
     monkeypatch.setattr(dirty, "take", watched)
-    monkeypatch.setattr(dirty, "BATCH", 10)
+    monkeypatch.setattr(dirty, "BATCH", 30)
     days = "generate_series(timestamptz '2025-05-01', '2025-06-30', '1 day') AS d"
     sql(
         database,
@@ -284,7 +284,7 @@ def test_a_long_history_that_changes_hands_is_taken_in_batches(
     run(database)
     assert len(taken) > 20
     # Of an entry whoever has or had the avatar, and nobody, are looked at.
-    assert max(taken) <= 4 * 10
+    assert max(taken) <= 4 * 30
     assert_exact(database)
 
 
