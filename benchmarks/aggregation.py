@@ -19,6 +19,7 @@ from jobs.runner import Order, execute
 
 HERE = Path(__file__).parent
 USERS = 2_000
+YEAR = 365
 JOB, HAND, AGAIN, BARE = "job", "by hand", "job again", "bare counting"
 TABLES = ("avatarlab_admin.usage_daily", "public.monthly_usage")
 MOST_TIMES_BY_HAND = 1.3
@@ -51,11 +52,11 @@ def main() -> None:
     )
 
 
-def fill(server: EmbeddedServer, name: str, rows: int, users: int = USERS) -> str:
-    """Create a database with so many log rows of so many users and return its connection string."""
+def fill(server: EmbeddedServer, name: str, rows: int, users: int = USERS, days: int = YEAR) -> str:
+    """Create a database with so many log rows, of so many users and days, and return its connection string."""
     conninfo = measure.create_platform(server, name)
     script = ("-f", str(HERE / "platform.sql"))
-    measure.run(measure.psql(conninfo, *script, users=users, rows=rows, today=measure.TODAY))
+    measure.run(measure.psql(conninfo, *script, users=users, rows=rows, days=days, today=measure.TODAY))
     return conninfo
 
 

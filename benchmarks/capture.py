@@ -1,7 +1,7 @@
 """What change capture saves the job, and what it costs a writer.
 
-Run as `python -m benchmarks.capture [--rows N N N] [--rounds N]`. For each size of history: the job on everything, then
-on 5,000 changed keys; then single-row and 100-row inserts with the triggers and without.
+Run as `python -m benchmarks.capture [--rows N N N] [--rounds N]`. For each length of history, the last of which is twelve
+months: the job on everything, then on 5,000 changed keys; then single-row and 100-row inserts with the triggers and without.
 """
 
 import argparse
@@ -13,8 +13,9 @@ from avatarlab_cli.queries.capture import status
 from avatarlab_cli.rollup import capture
 from avatarlab_cli.schema.live import probe
 from benchmarks import measure
-from benchmarks.aggregation import empty, fill, run_job
+from benchmarks.aggregation import YEAR, empty, fill, run_job
 
+USERS = 20_000
 KEYS = 5_000
 MOST_SHARE = 0.01
 MOST_GROWTH = 1.5
@@ -23,7 +24,7 @@ STATEMENTS = 400
 _CHANGED = """
     INSERT INTO tts_generations (user_id, text, created_at)
     SELECT u.id, 'changed', CAST(%(today)s AS timestamptz)
-           - (CASE WHEN n %% 10 = 0 THEN n %% 360 ELSE n %% 30 END) * interval '1 day'
+           - (n %% CASE WHEN n %% 10 = 0 THEN %(days)s ELSE least(%(days)s, 30) END) * interval '1 day'
     FROM generate_series(1, %(keys)s) AS n
     JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM auth.users) AS u ON u.number = n %% 1990 + 1"""
 _INSERT = "INSERT INTO tts_generations (user_id, text, created_at) SELECT %s, 'what', now() FROM generate_series(1, %s)"
@@ -41,9 +42,10 @@ def main() -> None:
     share = 1.0
     with measure.server() as server:
         for rows in given.rows:
-            conninfo = fill(server, f"rows_{rows}", rows)
+            days = YEAR * rows // given.rows[-1]
+            conninfo = fill(server, f"rows_{rows}", rows, USERS, days)
             index(conninfo)
-            whole, some = compare(conninfo, given.rounds)
+            whole, some = compare(conninfo, days, given.rounds)
             changed[rows], share = some, some / whole
             print(f"{rows:,} rows: {KEYS:,} changed keys take {share:.4f} of everything")
         print_writer_cost(conninfo, given.rounds)
@@ -70,7 +72,7 @@ def index(conninfo: str) -> None:
         capture.install(connection_, probe(connection_))
 
 
-def compare(conninfo: str, rounds: int) -> tuple[float, float]:
+def compare(conninfo: str, days: int, rounds: int) -> tuple[float, float]:
     """Return the best times of the job on everything and on the changed keys, in seconds."""
     whole, some = "everything", f"{KEYS:,} changed keys"
 
@@ -81,7 +83,9 @@ def compare(conninfo: str, rounds: int) -> tuple[float, float]:
 
     times = measure.take_turns({whole: lambda: run_job(conninfo)}, rounds, prepare=forget)
     settle(conninfo)
-    times |= measure.take_turns({some: lambda: run_job(conninfo)}, rounds, prepare=lambda: change(conninfo))
+    times |= measure.take_turns(
+        {some: lambda: run_job(conninfo)}, rounds, prepare=lambda: change(conninfo, days)
+    )
     measure.show(times, whole)
     return times[whole].best, times[some].best
 
@@ -92,10 +96,11 @@ def settle(conninfo: str) -> None:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def change(conninfo: str) -> None:
-    """Change so many keys of one log."""
+def change(conninfo: str, days: int) -> None:
+    """Change so many keys of one log in the history's days, and leave the database as autovacuum would."""
     with psycopg.connect(conninfo) as connection:
-        connection.execute(_CHANGED, {"today": f"{measure.TODAY}", "keys": KEYS})
+        connection.execute(_CHANGED, {"today": f"{measure.TODAY}", "keys": KEYS, "days": days})
+    settle(conninfo)
 
 
 def print_writer_cost(conninfo: str, rounds: int) -> None:

@@ -1,5 +1,5 @@
--- A platform with log rows in the twelve months up to a day, the same at every run.
--- psql variables: users, rows (of the four logs together), today.
+-- A platform with log rows in the days up to one, the same at every run.
+-- psql variables: users, rows (of the four logs together), today, days.
 BEGIN;
 -- Rows are made wholesale: no trigger writes profiles, no foreign key is looked up.
 SET LOCAL session_replication_role = replica;
@@ -11,7 +11,7 @@ LANGUAGE sql IMMUTABLE RETURN md5(kind || number)::uuid;
 
 -- Users come in the order of their activity: the first ones are the heavy ones.
 INSERT INTO auth.users (id, email, created_at)
-SELECT pg_temp.id('user', number), format('user%s@example.com', number), date :'today' - interval '1 year'
+SELECT pg_temp.id('user', number), format('user%s@example.com', number), date :'today' - :days
 FROM generate_series(1, :users) AS number;
 
 INSERT INTO profiles (id, email, created_at)
@@ -21,7 +21,7 @@ SELECT id, email, created_at FROM auth.users;
 INSERT INTO avatars (id, user_id, name, created_at)
 SELECT pg_temp.id('avatar', number),
        CASE WHEN number > 0 THEN pg_temp.id('user', (number - 1) % :users + 1) END,
-       'Avatar ' || number, date :'today' - interval '1 year' + number * interval '1 hour'
+       'Avatar ' || number, date :'today' - :days + number % (:days * 24) * interval '1 hour'
 FROM generate_series(0, :users * 6 / 5) AS number;
 
 INSERT INTO platform_api_keys (id, user_id, key_name, api_key_hash, api_key_prefix)
@@ -32,7 +32,7 @@ FROM generate_series(1, :users) AS number;
 -- denser, and a few users have most of them: a tenth of the users, almost half.
 CREATE TEMPORARY TABLE session ON COMMIT DROP AS
 SELECT number, 1 + floor(:users * random() ^ 3)::int AS owner,
-       date :'today' - interval '1 year' + interval '1 day' + interval '364 days' * sqrt(number / (:rows / 10.0)) AS at
+       date :'today' - :days + interval '1 day' + (:days - 1) * interval '1 day' * sqrt(number / (:rows / 10.0)) AS at
 FROM generate_series(1, :rows / 10) AS number;
 
 -- One client in seven leaves its key alone, a few leave nothing, and a few calls have lost their time.

@@ -1,6 +1,6 @@
 """Which metrics this database can answer, and why it cannot answer the others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,14 @@ class Availability:
     """What can be computed here.
 
     `skipped` maps each metric or cost that cannot to the reason. `measured` lists, for each source that can be
-    read, the metrics it gives; `priced` holds the kinds of cost whose quantities and names can be read.
+    read, the metrics it gives; `priced` holds the kinds of cost whose quantities and names can be read. `indexed` are the
+    sources' owners, keys and times that lead an index.
     """
 
     skipped: Mapping[str, str]
     measured: tuple[tuple[Source, tuple[str, ...]], ...]
     priced: frozenset[str]
+    indexed: frozenset[sa.Column[Any]]
 
     def __hash__(self) -> int:
         """Hash what all else follows from."""
@@ -64,7 +66,15 @@ def availability(live: LiveSchema) -> Availability:
         skipped |= {"storage_bytes": reason, "storage_byte_days": reason, "storage_cost": reason}
     else:
         priced.add("storage")
-    return Availability(skipped, tuple(measured), frozenset(priced))
+    return Availability(skipped, tuple(measured), frozenset(priced), frozenset(_indexed(live)))
+
+
+def _indexed(live: LiveSchema) -> Iterator[sa.Column[Any]]:
+    for source in SOURCES:
+        relation = live.relation(qualified(source.table))
+        known = frozenset() if relation is None else relation.indexed
+        looked_up_by = (source.owner, source.time, source.via.key if source.via else None)
+        yield from (column for column in looked_up_by if column is not None and column.name in known)
 
 
 def demand_access(live: LiveSchema, tables: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """The source rows behind chosen cells: a user's are looked up by owner and time, and nobody's by the day alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Priced, Source
 from avatarlab_cli.schema import supabase
-from avatarlab_cli.schema.base import TEXTS
+from avatarlab_cli.schema.base import TEXTS, looked_up
 
 
 def has(cells: Cells, day: Expression, user_id: Expression, source: str | None = None) -> Expression:
@@ -30,47 +30,76 @@ def touched(cells: Cells) -> sa.Subquery:
     return sa.select(own.c.day, own.c.user_id, sources).group_by(own.c.day, own.c.user_id).subquery("touched")
 
 
-def rows(source: Source, metrics: Sequence[str], pricing: Priced | None, cells: Cells) -> sa.Subquery:
-    """Return the source's rows that make up its cells, each once, with the columns its metrics and prices read."""
+def rows(
+    source: Source,
+    metrics: Sequence[str],
+    pricing: Priced | None,
+    cells: Cells,
+    indexed: Collection[sa.Column[Any]],
+) -> sa.Subquery:
+    """Return the source's rows that make up its cells, each once, with the columns its metrics and prices read.
+
+    They are looked up by whichever of owner, key or time is `indexed`; else the planner finds a way.
+    """
     read = source.own_columns(metrics, is_priced=pricing is not None)
     parts = []
     if source.table.name in cells.of_users:
-        parts += list(_of_users(source, read, cells))
+        parts += list(_of_users(source, read, cells, indexed))
     if source.table.name in cells.of_nobody:
-        parts.append(_of_nobody(source, read, cells))
+        parts.append(_of_nobody(source, read, cells, indexed))
     return sa.union_all(*parts).subquery(f"touched_{metrics[0]}")
 
 
-def _of_users(source: Source, read: Sequence[sa.Column[Any]], cells: Cells) -> Iterator[sa.Select[Any]]:
+def _of_users(
+    source: Source, read: Sequence[sa.Column[Any]], cells: Cells, indexed: Collection[sa.Column[Any]]
+) -> Iterator[sa.Select[Any]]:
     """Yield the rows whose owner is there: by their own owner, and by the avatar or key that has one."""
     cell, account = cells.table.alias("cell"), supabase.users.alias("present")
     wanted = cell.join(account, account.c.id == cell.c.user_id)
     is_of_source = cell.c.source == source.table.name
     at = _on(source.time, cell.c.day)
     if source.owner is not None:
-        by_owner = wanted.join(source.table, sa.and_(source.owner == cell.c.user_id, at))
-        yield sa.select(*read).select_from(by_owner).where(is_of_source)
+        by_owner = sa.select(*read).where(source.owner == cell.c.user_id, at)
+        found, own = _beside(wanted, source, by_owner, is_indexed=source.owner in indexed)
+        yield sa.select(*own).select_from(found).where(is_of_source)
     if source.via is not None:
         target = source.via.target.table.alias("reached")
         linked = wanted.join(target, target.c[source.via.owner.name] == cell.c.user_id)
-        by_key = linked.join(source.table, sa.and_(source.via.key == target.c[source.via.target.name], at))
         is_free = sa.true() if source.owner is None else source.owner.is_(None)
-        yield sa.select(*read).select_from(by_key).where(is_of_source, is_free)
+        by_key = sa.select(*read).where(source.via.key == target.c[source.via.target.name], is_free, at)
+        found, own = _beside(linked, source, by_key, is_indexed=source.via.key in indexed)
+        yield sa.select(*own).select_from(found).where(is_of_source)
 
 
-def _of_nobody(source: Source, read: Sequence[sa.Column[Any]], cells: Cells) -> sa.Select[Any]:
+def _of_nobody(
+    source: Source, read: Sequence[sa.Column[Any]], cells: Cells, indexed: Collection[sa.Column[Any]]
+) -> sa.Select[Any]:
     """Return the rows of the days whose owner is not there."""
     cell, account = cells.table.alias("cell"), supabase.users.alias("absent")
     is_wanted = sa.and_(cell.c.source == source.table.name, cell.c.user_id == UNATTRIBUTED)
-    found: sa.FromClause = cell.join(source.table, _on(source.time, cell.c.day))
-    owner: Expression | None = source.owner
+    on_day = sa.select(*read).where(_on(source.time, cell.c.day))
+    found, own = _beside(cell, source, on_day, is_indexed=source.time in indexed)
+    owner: Expression | None = None if source.owner is None else own[source.owner.name]
     if source.via is not None:
         target = source.via.target.table.alias("reached")
-        found = found.outerjoin(target, target.c[source.via.target.name] == source.via.key)
+        found = found.outerjoin(target, target.c[source.via.target.name] == own[source.via.key.name])
         reached = target.c[source.via.owner.name]
         owner = reached if owner is None else sa.func.coalesce(owner, reached)
     found = found.outerjoin(account, account.c.id == owner)
-    return sa.select(*read).select_from(found).where(is_wanted, account.c.id.is_(None))
+    return sa.select(*own).select_from(found).where(is_wanted, account.c.id.is_(None))
+
+
+def _beside(
+    wanted: sa.FromClause, source: Source, rows: sa.Select[Any], *, is_indexed: bool
+) -> tuple[sa.FromClause, sa.ColumnCollection[str, sa.ColumnElement[Any]]]:
+    """Return what is wanted joined with the source's rows that belong to it, and the columns of these.
+
+    Where an index knows them they are looked up; without one each look-up would read the whole log.
+    """
+    if is_indexed:
+        own = looked_up(rows, "own")
+        return wanted.join(own, sa.true()), own.c
+    return wanted.join(source.table, rows.whereclause), rows.selected_columns
 
 
 def _on(time: sa.Column[Any], day: Expression) -> Expression:

@@ -161,7 +161,9 @@ def _parts(
 ) -> list[sa.Select[Any]]:
     """Return one source's contributions: its counts, and where it is priced, its costs and what has no price."""
     pricing = source.priced if source.priced and source.priced.kind in available.priced else None
-    rows = None if scope.cells is None else cells.rows(source, metrics, pricing, scope.cells)
+    rows = (
+        None if scope.cells is None else cells.rows(source, metrics, pricing, scope.cells, available.indexed)
+    )
     owned = owned_rows(source, metrics, Extract(scope.window, rows=rows), pricing)
     counts = {metric: owned.c[metric] for metric in metrics}
     parts = [_part(owned.c.day, owned.c.user_id, **counts)]

@@ -7,7 +7,9 @@ import sqlalchemy as sa
 from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.metrics import METRICS
 from avatarlab_cli.rollup.subscriptions import LATEST, LIVE
+from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
+from avatarlab_cli.schema.private import judged_limits
 
 AVATAR_LIMIT = "max_avatars"
 # What may be limited: a metric of the month, what is stored, or the avatars there are.
@@ -72,6 +74,25 @@ def collect(connection: sa.Connection, live: LiveSchema, today: date) -> dict[st
     fresh.temporary(connection, "limits_fresh", _VALID)
     fresh.temporary(connection, "avatars_fresh", AVATARS if has_avatars(live) else _NO_AVATARS)
     return {row.name: row.users for row in connection.execute(_INVALID)}
+
+
+def note_changed(connection: sa.Connection) -> None:
+    """Create the temporary table limits_changed (user_id) of whose limits are others than when months were judged last.
+
+    From then on they are those of limits_fresh, so the caller must judge these users' months in the same transaction.
+    """
+    fresh.temporary(connection, "limits_changed", _CHANGED)
+    if connection.scalar(sa.text("SELECT EXISTS (SELECT FROM limits_changed)")):
+        fresh.replace(connection, judged_limits, _FRESH, ("user_id", "name"), window=sa.true())
+
+
+_FRESH = sa.Table(
+    "limits_fresh", sa.MetaData(), *(sa.Column(name) for name in ("user_id", "name", "maximum"))
+)
+_CHANGED = sa.text(f"""
+    SELECT DISTINCT user_id FROM limits_fresh f FULL JOIN {qualified(judged_limits)} j USING (user_id, name)
+    WHERE f.maximum IS DISTINCT FROM j.maximum
+""")
 
 
 def has_avatars(live: LiveSchema) -> bool:

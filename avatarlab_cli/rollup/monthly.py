@@ -84,8 +84,7 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
     bound |= {"running_from": scope.running_from or window.first}
     coverage = _COVERAGE if is_whole else _TOUCHED_COVERAGE
     fresh.temporary(connection, "usage_coverage", sa.text(coverage.replace(DAYS, days)), **bound)
-    chosen = _DAYS + ("" if scope.of_everybody else _OF_TOUCHED) + ("" if is_whole else _TOUCHED_DAYS)
-    sums = sa.text(_sums_sql(available, chosen).replace(DAYS, days))
+    sums = sa.text(_sums_sql(available, scope).replace(DAYS, days))
     fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
     fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.replace(DAYS, days)))
     fresh.temporary(
@@ -101,17 +100,15 @@ _DAYS = """
     SELECT {columns} FROM avatarlab_admin.usage_daily d
     JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
     WHERE d.day >= :running_from AND d.day < :end AND d.user_id <> :nobody"""
-_OF_TOUCHED = " AND d.user_id IN (SELECT user_id FROM usage_touched WHERE month >= :running_from)"
-# Of the running month they may be most, read by the day. Of earlier ones they are few; the OFFSET has each looked up,
-# where the planner would read all of the history once it seems quicker.
+# The OFFSET has each user's looked up, where the planner would read all of the history once it seems quicker.
 _TOUCHED_DAYS = """
-    UNION ALL
     SELECT {columns} FROM usage_touched t JOIN usage_coverage c ON c.month = t.month
     CROSS JOIN LATERAL (
         SELECT * FROM avatarlab_admin.usage_daily d
-        WHERE d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month' OFFSET 0
-    ) AS d
-    WHERE t.month < :running_from"""
+        WHERE d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month' AND d.day < :end OFFSET 0
+    ) AS d"""
+_BEFORE_RUNNING = " WHERE t.month < :running_from"
+_IDLE_TOUCHED = " AND EXISTS (SELECT FROM usage_touched t WHERE t.user_id = l.user_id AND t.month = c.month)"
 
 # Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
 _COVERAGE_SQL = """
@@ -180,18 +177,27 @@ _UNPRICED = """
 """
 
 
-def _sums_sql(available: Availability, chosen: str) -> str:
+def _chosen(scope: Scope) -> str:
+    """Return the SQL of the days that are summed, with {columns} to be filled in."""
+    if scope.running_from is None:
+        return _DAYS
+    if scope.of_everybody:
+        return f"{_DAYS} UNION ALL {_TOUCHED_DAYS}{_BEFORE_RUNNING}"
+    return _TOUCHED_DAYS
+
+
+def _sums_sql(available: Availability, scope: Scope) -> str:
     """Return the SQL that sums the days, and counts a user over the avatar limit in although nothing happened."""
     idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
     read = ", ".join(f"d.{name}" for name in ("day", "user_id", *COUNTS, *COSTS))
     days = f"""
-        {chosen.format(columns=f"c.month, d.day = c.last_day AS is_last, d.unpriced <> '{{}}' AS is_unpriced, {read}")}
+        {_chosen(scope).format(columns=f"c.month, d.day = c.last_day AS is_last, d.unpriced <> '{{}}' AS is_unpriced, {read}")}
         UNION ALL
         SELECT c.month, true, false, CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
         FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
         JOIN usage_coverage c ON c.month = date_trunc('month', CAST(:today AS timestamp))::date
         WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric
-          AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end"""
+          AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end{"" if scope.of_everybody else _IDLE_TOUCHED}"""
     # A month is not available where one of its days is not: a part would pass for the whole.
     sums = [
         f"CASE WHEN count(d.{name}) = count(*) THEN sum(d.{name})::bigint END AS {name}" for name in METRICS
@@ -218,8 +224,8 @@ def _sums_sql(available: Availability, chosen: str) -> str:
 def judged_again() -> str:
     """Return the SQL of whose rows from :first to before :before limits_fresh judges otherwise than stored: user_id, month.
 
-    Stored figures are judged, and nothing is summed. In the running :month whoever has too many avatars is among them, for
-    `collect` gives those a row.
+    Stored figures are judged, and nothing is summed: of the users in limits_changed, and in the running :month, where
+    `collect` gives whoever has too many avatars a row, of everybody's avatars.
     """
     return f"""
         SELECT s.user_id, s.month
@@ -227,13 +233,17 @@ def judged_again() -> str:
         LEFT JOIN ({_exceeded_sql(_STORED)}) AS e ON e.user_id = s.user_id AND e.month = s.month
         WHERE s.exceeded_limits IS DISTINCT FROM coalesce(e.exceeded, '{{}}')
         UNION
-        SELECT l.user_id, :month FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
-        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric AND :month < :before"""
+        SELECT l.user_id, :month FROM limits_fresh l LEFT JOIN avatars_fresh a ON a.user_id = l.user_id
+        LEFT JOIN public.monthly_usage s ON s.user_id = l.user_id AND s.usage_month = :month
+        WHERE l.name = '{AVATAR_LIMIT}' AND :month < :before AND s.exceeded_limits -> l.name IS DISTINCT FROM
+              CASE WHEN a.avatars > (l.maximum #>> '{{}}')::numeric THEN {_EXCEEDED.format(value="a.avatars", limit="l.maximum")} END"""
 
 
 _STORED = f"""
             SELECT user_id, usage_month AS month, exceeded_limits, {", ".join(COUNTS)} FROM public.monthly_usage
-            WHERE usage_month >= :first AND usage_month < :before"""
+            WHERE usage_month >= :first AND usage_month < :before AND user_id IN (SELECT user_id FROM limits_changed)"""
+# What is on record of an exceeded limit.
+_EXCEEDED = "jsonb_build_object('value', {value}, 'limit', {limit})"
 # What a row s has of what a limit l is of.
 _VALUES = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
 
@@ -241,7 +251,7 @@ _VALUES = " ".join(f"WHEN '{name}' THEN s.{name}" for name in COUNTS)
 def _exceeded_sql(rows: str) -> str:
     return f"""
         SELECT user_id, month,
-               jsonb_object_agg(name, jsonb_build_object('value', value, 'limit', maximum)) AS exceeded
+               jsonb_object_agg(name, {_EXCEEDED.format(value="value", limit="maximum")}) AS exceeded
         FROM (
             SELECT s.user_id, s.month, l.name, l.maximum,
                    CASE l.name {_VALUES}

@@ -9,7 +9,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import adjusting, capture, daily, dirty, fresh, monthly, windows
+from avatarlab_cli.rollup import adjusting, capture, daily, dirty, fresh, limits, monthly, windows
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.daily import EVERY_SOURCE, DailyResult, Scope
 from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, UNATTRIBUTED
@@ -82,6 +82,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     state = connection.execute(sa.select(rollup_state)).mappings().one_or_none()
     marked = dirty.take_whole_sources(connection)
     behind = marked | (_behind(connection, state, basis) if step == 0 else frozenset())
+    limits.note_changed(connection)
     if behind >= EVERY_SOURCE:
         has_more = dirty.forget(connection, window)
         done = _everything(connection, window, basis)

@@ -36,7 +36,18 @@ def fenced(select: sa.Select[Any], name: str) -> sa.Subquery:
     OFFSET leaves out nothing. Only where it is written as a bigint does the planner see at once that it is 0, and reads in
     parallel.
     """
-    return select.offset(sa.literal_column("bigint '0'")).subquery(name)
+    return select.offset(_NOTHING).subquery(name)
+
+
+def looked_up(select: sa.Select[Any], name: str) -> sa.FromClause:
+    """Return a select of what belongs to a row beside it, to be joined: it is looked up for each such row.
+
+    Else the planner would read all of a history once it thinks that quicker.
+    """
+    return select.offset(_NOTHING).lateral(name)
+
+
+_NOTHING: sa.ColumnElement[int] = sa.literal_column("bigint '0'")
 
 
 class Vector(UserDefinedType[list[float]]):

@@ -134,6 +134,17 @@ rollup_state = sa.Table(
     schema=SCHEMA,
 )
 
+# By which limits the open months were judged last.
+judged_limits = sa.Table(
+    "judged_limits",
+    metadata,
+    sa.Column("user_id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("maximum", JSONB, nullable=False),
+    stamp("computed_at"),
+    schema=SCHEMA,
+)
+
 period_close = sa.Table(
     "period_close",
     metadata,

@@ -288,6 +288,28 @@ def test_a_long_history_that_changes_hands_is_taken_in_batches(
     assert_exact(database)
 
 
+def test_without_its_indexes_a_log_is_read_all_the_same(database: Database) -> None:
+    """Where nothing leads to an owner's, a key's or a day's rows, a run counts what a count of everything counts."""
+    sql(
+        database,
+        """DO $$ DECLARE found text; BEGIN
+            FOR found IN SELECT i.indexrelid::regclass::text FROM pg_index i
+                JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'public' AND NOT i.indisunique
+            LOOP EXECUTE 'DROP INDEX ' || found; END LOOP;
+        END $$""",
+        *[SPOKEN] * 2,
+        user=ADA,
+        at=chaos.NOW,
+    )
+    run(database)
+    for user in (ADA, chaos.USERS[1]):
+        sql(database, SPOKEN, user=user, at=chaos.NOW - timedelta(days=3))
+    sql(database, "DELETE FROM auth.users WHERE id = :user", user=ADA)
+    run(database)
+    assert_exact(database)
+
+
 LIMITED = """
     UPDATE subscription_tiers SET max_avatars = 100, limits = '{"tts_generations": 1, "storage_bytes": 500}'"""
 LIMITS = {
