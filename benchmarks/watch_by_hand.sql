@@ -568,7 +568,9 @@ JOIN auth.users u ON u.id = f.user_id
 ORDER BY f.stuck DESC, f.errors DESC, f.files DESC, f.user_id;
 
 -- avatarlab rag files --by status
-SELECT processing_status AS status, count(*) AS files, sum(file_size) AS bytes,
+SELECT processing_status AS status, count(*) AS files, count(*) FILTER (WHERE processing_status = 'pending') AS pending,
+       count(*) FILTER (WHERE processing_status = 'pending' AND uploaded_at < '2026-06-30Z') AS stuck,
+       count(*) FILTER (WHERE processing_status = 'error') AS errors, count(processing_error) AS with_message, sum(file_size) AS bytes,
        min(uploaded_at) FILTER (WHERE processing_status = 'pending') AS oldest_pending
 FROM avatar_knowledge_files
 GROUP BY 1 ORDER BY files DESC;
