@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, limits, monthly, rates, windows
+from avatarlab_cli.rollup import accounts, limits, monthly, rates, usage, windows
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.live import probe
@@ -17,13 +17,15 @@ def run(connection: sa.Connection, task: Task) -> Result:
     live = probe(connection)
     available = availability(live)
     window = windows.resolve(connection, None, task.today)
-    rates.collect(connection, task.rates)
+    prices = rates.collect(connection, task.rates)
     accounts.collect(connection, live)
     invalid = limits.collect(connection, live, task.today)
+    limits.note_changed(connection)
     scope = monthly.Scope(window)
     changes = monthly.recompute(
         connection, scope, available, today=task.today, rate_version=task.rates.version
     )
+    usage.note_other_basis(connection, usage.Basis(available, prices, task.rates.version, task.today))
     this_month = monthly_usage.c.usage_month == task.today.replace(day=1)
     over = sa.select(sa.func.count()).where(this_month, monthly_usage.c.is_over_limit)
     details: dict[str, object] = {"over_limit": connection.scalar(over) or 0}

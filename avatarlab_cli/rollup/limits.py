@@ -81,17 +81,31 @@ def note_changed(connection: sa.Connection) -> None:
 
     From then on they are those of limits_fresh, so the caller must judge these users' months in the same transaction.
     """
-    fresh.temporary(connection, "limits_changed", _CHANGED)
+    fresh.temporary(connection, "limits_changed", sa.text(_CHANGED))
     if connection.scalar(sa.text("SELECT EXISTS (SELECT FROM limits_changed)")):
         fresh.replace(connection, judged_limits, _FRESH, ("user_id", "name"), window=sa.true())
+
+
+def note_others(connection: sa.Connection) -> None:
+    """Have the next run judge the months of these accounts whose limits are others than months were judged by last.
+
+    For whoever judges some months alone: else nobody would notice where limits become again what they were before.
+    """
+    connection.execute(_NOTE_OTHERS)
 
 
 _FRESH = sa.Table(
     "limits_fresh", sa.MetaData(), *(sa.Column(name) for name in ("user_id", "name", "maximum"))
 )
-_CHANGED = sa.text(f"""
+_CHANGED = f"""
     SELECT DISTINCT user_id FROM limits_fresh f FULL JOIN {qualified(judged_limits)} j USING (user_id, name)
     WHERE f.maximum IS DISTINCT FROM j.maximum
+"""
+# No limit has that name, so whatever theirs are then, they are others.
+_NOTE_OTHERS = sa.text(f"""
+    INSERT INTO {qualified(judged_limits)} (user_id, name, maximum)
+    SELECT c.user_id, '', 'null' FROM ({_CHANGED}) AS c JOIN accounts_fresh a ON a.id = c.user_id
+    ON CONFLICT DO NOTHING
 """)
 
 

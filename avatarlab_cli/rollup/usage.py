@@ -62,6 +62,7 @@ def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Update
     Needs the temporary tables of accounts and limits.
     """
     done = _everything(connection, window, basis)
+    limits.note_others(connection)
     note_other_basis(connection, basis)
     return done
 

@@ -1,6 +1,6 @@
 """Change capture: what is put down, and that a run which reads the queue alone leaves what a count of everything would."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -16,7 +16,9 @@ from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
 from avatarlab_cli.rollup import capture, closing, dirty, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
+from avatarlab_cli.rollup.rejudging import rejudge
 from avatarlab_cli.schema.live import probe
+from avatarlab_cli.timeframe import month_window
 from jobs.registry import BY_NAME
 from jobs.runner import Order, Run, execute
 from tests.database import chaos
@@ -353,6 +355,56 @@ def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: st
         assert_exact(database)
     sql(database, LIMITED, """UPDATE user_subscriptions SET custom_limits = '{"tts_generations": 0}'""")
     assert_exact(database, today=chaos.NOW.date() + timedelta(days=1))
+
+
+def _judge_one(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(
+            sa.text("CREATE TEMPORARY TABLE chosen ON COMMIT DROP AS SELECT CAST(:user AS uuid) AS id"),
+            {"user": ADA},
+        )
+        rejudge(connection, probe(connection), "chosen", chaos.NOW.date(), rates.load())
+
+
+# What judges everybody's months, some months, and some users' running month.
+JUDGING: dict[str, Callable[[Database], object]] = {
+    "the job check-limits": lambda database: run(database, "check-limits"),
+    "a run over one month": lambda database: run(
+        database, window=month_window(chaos.NOW.date().replace(day=1))
+    ),
+    "an act that restricts": _judge_one,
+}
+
+
+@pytest.mark.parametrize("by", JUDGING)
+def test_limits_that_were_others_for_a_while_leave_nothing(database: Database, by: str) -> None:
+    """Whatever judges months by a limit that is then taken back, the next run judges them by those in force."""
+    sql(database, "UPDATE subscription_tiers SET max_avatars = -1, limits = '{}'")
+    for days in (0, 40):
+        sql(database, SPOKEN, user=ADA, at=chaos.NOW - timedelta(days=days))
+    run(database)
+    sql(database, """UPDATE subscription_tiers SET limits = '{"tts_generations": 0}'""")
+    JUDGING[by](database)
+    with database.read() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM monthly_usage WHERE is_over_limit"))
+    sql(database, "UPDATE subscription_tiers SET limits = '{}'")
+    assert_exact(database)
+    with database.read() as connection:
+        assert not connection.scalar(sa.text("SELECT count(*) FROM monthly_usage WHERE is_over_limit"))
+
+
+def test_limits_checked_on_another_basis_leave_nothing(database: Database) -> None:
+    """Where the job check-limits sums months without a source, or by other rates, the next run sets them right."""
+    sql(database, SPOKEN, user=ADA, at=chaos.NOW)
+    run(database)
+    sql(database, "ALTER TABLE tts_generations RENAME TO elsewhere")
+    run(database, "check-limits")
+    sql(database, "ALTER TABLE elsewhere RENAME TO tts_generations")
+    assert_exact(database)
+    card = rates.load()
+    other = replace(card, rates=tuple(replace(rate, price=rate.price * 2) for rate in card.rates))
+    execute(database, BY_NAME["check-limits"], Order(other))
+    assert_exact(database)
 
 
 @examples(6)
