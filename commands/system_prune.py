@@ -36,7 +36,9 @@ def prune(
         typer.Option("--confirm", metavar="TABLE", help="The table's name again; without it nothing goes."),
     ] = "",
 ) -> None:
-    """Delete old rows of a log for good; what they counted for is kept, so that no figure changes.
+    """Delete old rows of a log for good; what they counted for is kept.
+
+    Stored usage and statistics stay as they are; reports on the log itself begin later, and say so.
 
     Only days that are aggregated when it begins are pruned. Rows go by some thousands a transaction, each with its entry
     in the audit log. When it is interrupted it ends after the one under way, and the same command goes on. Without

@@ -28,7 +28,8 @@ COLUMNS = (
     Column("avatar", Kind.TEXT, "its name"),
     Column("phone_number", Kind.TEXT, "whole"),
     Column("passage", Kind.TEXT, f"what was said up to {MARGIN} characters before and after the match"),
-    Column("position", Kind.INTEGER, "where in the passage the match begins, from 1"),
+    # A place and no figure: it is known of each row that is found, whatever is missing.
+    Column("position", Kind.ID, "where in the passage the match begins, from 1"),
     Column("found", Kind.INTEGER, "how many exchanges hold the text"),
 )
 
@@ -85,7 +86,7 @@ def search(  # noqa: PLR0913, PLR0917 (what is searched for, where, and which pa
         avatar.c.name.label("avatar"),
         sent.c.phone_number,
         sa.func.substr(said, begin, 2 * MARGIN + len(text)).label("passage"),
-        platform.known(_place(said, text) - begin + 1, sent.c.id, chat.c.id).label("position"),
+        (_place(said, text) - begin + 1).label("position"),
         page.c.found,
     ).select_from(
         page.outerjoin(sent, sa.and_(page.c.channel == API, sent.c.id == page.c.id))

@@ -91,7 +91,7 @@ def _stale(platform: Platform, times: Times) -> Iterator[Line]:
     files = platform[knowledge.avatar_knowledge_files]
     is_pending = files.c.processing_status == "pending"
     value = _count(platform, files, files.c.id, is_pending, files.c.uploaded_at < old)
-    yield Line("stale", "knowledge files pending", value, "rag files")
+    yield Line("stale", "knowledge files stuck", value, "rag files")
 
 
 def _failing(platform: Platform, times: Times) -> Iterator[Line]:

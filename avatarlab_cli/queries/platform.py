@@ -167,7 +167,7 @@ class Platform:
 
     def page(self, parts: Sequence[sa.Select[Any]], columns: tuple[Column, ...], **more: Any) -> Report:  # noqa: ANN401 (the rest of Report's fields)
         """Return the report of one row with the figures of several selects, each of which sums up all of its rows."""
-        return self.report(beside(*map(one_row, parts)), columns, single=True, **more)
+        return self.report(beside(*map(one_row, parts)), columns, single=True, of_lines=True, **more)
 
     def notes(self, select: sa.Select[Any]) -> tuple[str, ...]:
         """Return a sentence for each table and column the report would have read."""

@@ -52,7 +52,9 @@ def _row(table: sa.Table, found: Relation | None, last_event: object) -> dict[st
 def _last_events(connection: sa.Connection, live: LiveSchema, tables: list[sa.Table]) -> dict[str, object]:
     """Look up the latest time of each table that can answer cheaply, in one statement."""
     latest = [
-        sa.select(sa.literal(table.name).label("name"), sa.func.max(sa.cast(column, base.TIME)).label("last"))
+        sa.select(
+            sa.literal(table.name).label("name"), sa.func.max(sa.cast(column, base.TIME)).label("last")
+        ).where(sa.func.isfinite(column))
         for table in tables
         if (column := _event_column(live, table)) is not None
     ]

@@ -275,6 +275,19 @@ def test_db_tables_of_a_database_without_some(empty_conninfo: str) -> None:
     assert [row["table"] for row in rows if row["is_present"]] == ["avatars"]
 
 
+def test_db_tables_where_a_time_is_infinite(empty_conninfo: str) -> None:
+    """The latest event is the latest there was; what was dated to infinity is none."""
+    with psycopg.connect(empty_conninfo) as connection:
+        connection.execute("CREATE TABLE avatars (id uuid, created_at timestamptz)")
+        connection.execute(
+            "INSERT INTO avatars (created_at) VALUES ('infinity'), ('2025-05-01Z'), ('-infinity')"
+        )
+    shown = invoke(empty_conninfo, "db", "tables", "--json")
+    rows = data(shown)
+    assert isinstance(rows, list)
+    assert {row["last_event"] for row in rows if row["is_present"]} == {"2025-05-01T00:00:00Z"}
+
+
 def test_db_status(computed: str) -> None:
     """A migrated database is at the newest revision, and nothing differs."""
     status = data(invoke(computed, "db", "status", "--json"))

@@ -160,6 +160,28 @@ def test_a_search_is_kept_before_it_is_shown(known: str) -> None:
     assert chain_breaks(known) == []
 
 
+@pytest.mark.parametrize(
+    ("there", "gone"),
+    [("TABLE conversation_feedback", "TABLE elsewhere"), ("COLUMN avatar_response", "COLUMN elsewhere")],
+    ids=str,
+)
+def test_what_is_there_is_searched(known: str, there: str, gone: str) -> None:
+    """Without the chats, or what avatars said in them, the exchanges over the API are found and shown, with a note."""
+    (kind, name), (_, other) = there.split(), gone.split()
+    column = kind == "COLUMN"
+    lost = f"ALTER TABLE conversation_feedback RENAME {'COLUMN ' + name if column else ''} TO {other}"
+    back = f"ALTER TABLE {'conversation_feedback RENAME COLUMN ' + other if column else other + ' RENAME'} TO {name}"
+    with psycopg.connect(known, autocommit=True) as connection:
+        connection.execute(lost.encode())
+        try:
+            found = search(known, "refund", "--json")
+        finally:
+            connection.execute(back.encode())
+    assert found.code == 0, found.err
+    assert "api" in {row["channel"] for row in json.loads(found.out)}
+    assert "missing here" in found.err
+
+
 def test_what_is_found_nowhere_is_kept_too(known: str) -> None:
     """A search without result is one."""
     before = len(searches(known))

@@ -83,7 +83,7 @@ COUNTED: dict[str, tuple[str, ...]] = {
     "unusual costs": ("cost", "anomalies", "--day", "2025-06-14"),
 }
 SUMMED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "stale knowledge files pending": ("stuck", ("rag", "files")),
+    "stale knowledge files stuck": ("stuck", ("rag", "files")),
     "failing training files failed": ("failed", ("training", "files", "--by", "day")),
     "failing videos failed": ("failed", ("image", "videos", *YESTERDAY)),
 }

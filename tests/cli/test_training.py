@@ -328,3 +328,15 @@ def test_a_month_costs_what_the_stored_one_does(demo: str) -> None:
     # What is stored is rounded to the millionth, user by user.
     assert abs(page["inference_cost_30d"] - stored["inference"]) < Decimal("0.000040")
     assert stored["inference"] > 0
+
+
+def test_a_summary_tells_what_does_not_hang_on_a_missing_table(known: str) -> None:
+    """Without the logs the errors of the time are not known, and all else is as it was."""
+    before = json.loads(invoke(known, "training", "summary", "--json").out)
+    with psycopg.connect(known, autocommit=True) as connection:
+        connection.execute("ALTER TABLE avatar_training_logs RENAME TO elsewhere")
+        try:
+            found = json.loads(invoke(known, "training", "summary", "--json").out)
+        finally:
+            connection.execute("ALTER TABLE elsewhere RENAME TO avatar_training_logs")
+    assert found == {**before, "errors_30d": None}

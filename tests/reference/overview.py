@@ -126,7 +126,7 @@ def _stale(tables: Tables) -> Iterator[Row]:
     overdue = sum(avatar.is_due(row, NOW) for row in tables["avatars"])
     yield _line("stale", "deleted avatars overdue", overdue, "avatar due")
     files = list(rag.files(tables, "user", NOW - DAY))
-    yield _line("stale", "knowledge files pending", sum(row["stuck"] for row in files), "rag files")
+    yield _line("stale", "knowledge files stuck", sum(row["stuck"] for row in files), "rag files")
 
 
 def _waiting(tables: Tables, table: str) -> int | None:
