@@ -116,7 +116,12 @@ CASES = {
         ANN_BEN,
         before="""UPDATE subscription_tiers SET limits = '{"images_generated": 0}' WHERE name = 'free'""",
         computes=frozenset(
-            {"public.monthly_usage", "avatarlab_admin.usage_daily", "avatarlab_admin.storage_daily"}
+            {
+                "public.monthly_usage",
+                "avatarlab_admin.usage_daily",
+                "avatarlab_admin.storage_daily",
+                "avatarlab_admin.judged_limits",
+            }
         ),
     ),
     "tier requests approve": Case(REQUESTS),

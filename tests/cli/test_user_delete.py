@@ -163,7 +163,11 @@ def test_delete_for_good(conninfo: str) -> None:
     assert done["deleted"] == {**gone, "public.monthly_usage": 1}
     assert gone["auth.users"] == gone["public.profiles"] == gone["public.platform_api_keys"] == 1
     written = {table for table, key in after if after[table, key] != before.get((table, key))}
-    assert written == {"avatarlab_admin.storage_daily", "avatarlab_admin.usage_daily"}
+    assert written == {
+        "avatarlab_admin.storage_daily",
+        "avatarlab_admin.usage_daily",
+        "avatarlab_admin.judged_limits",
+    }
     assert done["objects"] == [
         {"bucket": "voice-samples", "key": f"{user_id(ANN)}/{name}.mp3"} for name in (1, 2)
     ]
