@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 AVATARLAB := $(BIN)/avatarlab --profile demo
+# On two cores; the one that is done first takes over tests of the other.
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal -m 'not services'
 
 # What `make demo` invents; STATE is seed (before the web panel's migrations) or panel (after them).
 USERS ?= 2000
@@ -47,13 +49,13 @@ demo: install  ## Load an invented platform into a PostgreSQL of its own and com
 	  '  $(AVATARLAB) db stop'
 
 test: install  ## Run all tests on PostgreSQL 18
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not services'
+	$(PYTEST)
 
 test-16: install  ## Run the database tests on PostgreSQL 16 too
-	AVATARLAB_TEST_POSTGRES=16 $(BIN)/pytest -n 2 --dist worksteal -m 'not services' tests/database
+	AVATARLAB_TEST_POSTGRES=16 $(PYTEST) tests/database
 
 test-more: install  ## Run the database tests on twenty times as many invented inputs (hours)
-	AVATARLAB_TEST_EXAMPLES=20 $(BIN)/pytest -n 2 --dist worksteal -m 'not services' tests/database
+	AVATARLAB_TEST_EXAMPLES=20 $(PYTEST) tests/database
 
 test-services: install  ## Run the tests that need Debian's packages postgresql-15 and pgbouncer
 	$(BIN)/pytest -m services tests/services

@@ -161,22 +161,27 @@ def test_a_search_is_kept_before_it_is_shown(known: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "gone"),
-    [("TABLE conversation_feedback", "TABLE elsewhere"), ("COLUMN avatar_response", "COLUMN elsewhere")],
-    ids=str,
+    ("lost", "back"),
+    [
+        (
+            b"ALTER TABLE conversation_feedback RENAME TO elsewhere",
+            b"ALTER TABLE elsewhere RENAME TO conversation_feedback",
+        ),
+        (
+            b"ALTER TABLE conversation_feedback RENAME avatar_response TO elsewhere",
+            b"ALTER TABLE conversation_feedback RENAME elsewhere TO avatar_response",
+        ),
+    ],
+    ids=["chats", "answers"],
 )
-def test_what_is_there_is_searched(known: str, there: str, gone: str) -> None:
+def test_what_is_there_is_searched(known: str, lost: bytes, back: bytes) -> None:
     """Without the chats, or what avatars said in them, the exchanges over the API are found and shown, with a note."""
-    (kind, name), (_, other) = there.split(), gone.split()
-    column = kind == "COLUMN"
-    lost = f"ALTER TABLE conversation_feedback RENAME {'COLUMN ' + name if column else ''} TO {other}"
-    back = f"ALTER TABLE {'conversation_feedback RENAME COLUMN ' + other if column else other + ' RENAME'} TO {name}"
     with psycopg.connect(known, autocommit=True) as connection:
-        connection.execute(lost.encode())
+        connection.execute(lost)
         try:
             found = search(known, "refund", "--json")
         finally:
-            connection.execute(back.encode())
+            connection.execute(back)
     assert found.code == 0, found.err
     assert "api" in {row["channel"] for row in json.loads(found.out)}
     assert "missing here" in found.err
