@@ -31,7 +31,7 @@ class Availability:
     indexed: frozenset[sa.Column[Any]]
 
     def __hash__(self) -> int:
-        """Hash what all else follows from."""
+        """Hash what tells one platform from another; a mapping has no hash of its own."""
         return hash(frozenset(self.skipped.items()))
 
     def has(self, metric: str) -> bool:
