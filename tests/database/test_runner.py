@@ -32,7 +32,7 @@ from tests.database.logins import as_role, login
 
 TODAY = DEMO_END.date()
 MONTHLY = BY_NAME["monthly-usage"]
-PROBE = Job("monthly-usage", "tests.probe_job", "stands in for a job", MONTHLY.lock)
+PROBE = Job("monthly-usage", "tests.probe_job", "stands in for a job", MONTHLY.lock, MONTHLY.schedule)
 RESULT = Result(Window(date(2025, 6, 1), date(2025, 7, 1)), rows_read=3, rows_written=2, skipped={"a": "why"})
 PATIENT = {"lock_timeout": "0", "statement_timeout": "60s"}
 Body = Callable[[sa.Connection, Task], Result]
@@ -204,7 +204,7 @@ def test_of_two_that_begin_together_each_has_a_true_record(database: Database, p
 def test_jobs_of_another_lock_run_beside(database: Database, probe: Probe) -> None:
     """Only jobs that write the same tables wait for one another."""
     with under_way(database, probe):
-        other = Job("other", PROBE.module, "", "other")
+        other = Job("other", PROBE.module, "", "other", PROBE.schedule)
         probe(write_tier)
         execute(database, other, order())
 
