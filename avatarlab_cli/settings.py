@@ -2,7 +2,7 @@
 
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,25 @@ SYSTEM_FILE = Path("/etc/avatarlab/config.yaml")
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: `form` is what its value must look like, None for any text."""
+    """One setting: `form` is what its value must look like, None for any text; `mask` leaves out what is secret."""
 
     name: str
     help: str
     form: re.Pattern[str] | frozenset[str] | None = None
-    is_secret: bool = False
+    mask: Callable[[str], str] | None = None
 
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
         return f"AVATARLAB_{self.name.upper()}"
+
+    def is_told_by(self, value: object) -> bool:
+        """Tell whether something secret stands in a value."""
+        return bool(value and self.mask) and self.shown(str(value)) != value
+
+    def shown(self, text: str) -> str:
+        """Return a value as anybody may see it."""
+        return self.mask(text) if self.mask else text
 
     def check(self, value: object, origin: str) -> str:
         """Return the value as text; raises ConfigurationError where it does not have the form."""
@@ -46,11 +54,25 @@ class Setting:
         return text
 
 
+def masked(url: str) -> str:
+    """Return a text without the passwords of its database URLs, and without whole API keys."""
+    # A URL whose scheme is mistyped or missing holds a password all the same.
+    url = re.sub(r"((?://|^)[^:/@\s]*):(?!//)\S*@", r"\1:***@", url)
+    url = re.sub(r"(pk_live_)[0-9a-f]{8,}", r"\1***", url)
+    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url)
+
+
+def host_alone(url: str) -> str:
+    """Return a URL's scheme and host, where there are any: who knows the rest can post there."""
+    found = re.match(r"(https?://)(?:[^/@?#]*@)?([^/@?#]+)", url)
+    return f"{found[1]}{found[2]}/***" if found else "***"
+
+
 BOOLEAN = TRUE | FALSE
 SETTINGS = (
     Setting("profile", "which section of `profiles` applies"),
     Setting(
-        "database_url", "libpq URL of the database; embedded://NAME is the local PostgreSQL", is_secret=True
+        "database_url", "libpq URL of the database; embedded://NAME is the local PostgreSQL", mask=masked
     ),
     Setting("database_url_file", "a file that holds the URL and only its owner can read; - is stdin"),
     Setting("admin", "e-mail address or UUID of the acting admin, where the database login is not one's own"),
@@ -68,7 +90,14 @@ SETTINGS = (
     Setting("close_after_days", "days after its end that close-month closes a month", _DAYS),
     Setting("verify_within_days", "days in which the job verify has looked at every month once", _DAYS),
     Setting("job_work_mem", "memory for each sort or hash of a job", _MEMORY),
+    Setting("heartbeat_url", "where each run of a job says that it began and how it ended", mask=host_alone),
+    Setting("heartbeat_url_file", "a file that holds that URL and only its owner can read"),
+    Setting("webhook_url", "where failures and findings are posted, as Slack takes them", mask=host_alone),
+    Setting("webhook_url_file", "a file that holds that URL and only its owner can read"),
+    Setting("remind_after", "how long a finding stays before it is posted again", _DURATION),
+    Setting("metrics_file", "a file that each run of a job writes metrics for Prometheus to"),
 )
+SECRETS = tuple(setting for setting in SETTINGS if setting.mask is not None)
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -137,27 +166,25 @@ class Settings:
         A profile named by a flag goes before all of these. None means that nothing names a database; an empty
         text stands for libpq's own environment (PGHOST, PGSERVICE, ...).
         """
-        value = self._values.get("database_url")
-        if self._profile_is_named and value is not None and value.origin.startswith("profile "):
-            return value
-        credentials = self._environment.get("CREDENTIALS_DIRECTORY")
-        credential = Path(credentials) / "database_url" if credentials else None
-        if credential is not None and credential.exists():
-            return Value(_secret(credential, is_guarded=True), f"credential {credential}")
-        if (file := self._values.get("database_url_file")) is not None:
-            return Value(_secret_file(file.text), f"{file.text} ({file.origin})")
-        if value is not None:
+        if (value := self.secret("database_url")) is not None:
             return value
         libpq = sorted({"PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"} & self._environment.keys())
         return Value("", f"environment {libpq[0]}") if libpq else None
 
-
-def masked(url: str) -> str:
-    """Return a text without the passwords of its database URLs, and without whole API keys."""
-    # A URL whose scheme is mistyped or missing holds a password all the same.
-    url = re.sub(r"((?://|^)[^:/@\s]*):(?!//)\S*@", r"\1:***@", url)
-    url = re.sub(r"(pk_live_)[0-9a-f]{8,}", r"\1***", url)
-    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url)
+    def secret(self, name: str) -> Value | None:
+        """Return a setting that is a secret, by the order of `database_url`; raises ConfigurationError."""
+        value = self._values.get(name)
+        if self._profile_is_named and value is not None and value.origin.startswith("profile "):
+            return value
+        credentials = self._environment.get("CREDENTIALS_DIRECTORY")
+        credential = Path(credentials) / name if credentials else None
+        # An empty one is how a unit says that it has none to give; without a database it could do nothing.
+        if credential and credential.exists() and (name == "database_url" or credential.stat().st_size):
+            return Value(_secret(credential, is_guarded=True), f"credential {credential}")
+        if (file := self._values.get(f"{name}_file")) is not None:
+            read = _secret_file if name == "database_url" else _guarded
+            return Value(read(file.text), f"{file.text} ({file.origin})")
+        return value
 
 
 def _flags(flags: Mapping[str, object]) -> _Layer:
@@ -224,11 +251,10 @@ def _check(path: Path, layer: _Layer) -> None:
             raise ConfigurationError(
                 f"{path}: unknown setting {unknown[0]!r}", hint=f"known settings: {', '.join(sorted(known))}"
             )
-        url = str(scope.get("database_url", ""))
-        if masked(url) != url and _others_can_read(path):
-            raise ConfigurationError(
-                f"{path} holds a password and others can read it", hint=f"chmod 600 {path}"
-            )
+        held = [secret.name for secret in SECRETS if secret.is_told_by(scope.get(secret.name))]
+        if held and _others_can_read(path):
+            what = "a password" if held[0] == "database_url" else f"the secret {held[0]}"
+            raise ConfigurationError(f"{path} holds {what} and others can read it", hint=f"chmod 600 {path}")
 
 
 def _profiles(layer: _Layer) -> Mapping[str, Mapping[str, Any]]:
@@ -267,6 +293,10 @@ def _secret_file(name: str) -> str:
         if not line:
             raise ConfigurationError("there is no database URL on stdin")
         return line
+    return _guarded(name)
+
+
+def _guarded(name: str) -> str:
     return _secret(Path(name), is_guarded=False)
 
 
@@ -281,5 +311,5 @@ def _secret(path: Path, *, is_guarded: bool) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {path}: {error}") from error
     if not text:
-        raise ConfigurationError(f"{path} is empty", hint="it has to hold the database's URL")
+        raise ConfigurationError(f"{path} is empty", hint="it has to hold the URL")
     return text

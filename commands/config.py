@@ -30,18 +30,24 @@ def show(
       avatarlab --profile demo config show --fields setting,value
     """
     from avatarlab_cli.report import Column
-    from avatarlab_cli.settings import masked
+    from avatarlab_cli.settings import SECRETS
     from avatarlab_cli.show import show_rows
 
     settings = current(context).settings
-    effective = {"database_url": settings.database_url()}
+    # Each is read but once: stdin gives it no second time.
+    effective = {
+        secret.name: settings.database_url()
+        if secret.name == "database_url"
+        else settings.secret(secret.name)
+        for secret in SECRETS
+    }
     rows = []
     for setting, found in settings.items():
         value = effective.get(setting.name, found)
         rows.append(
             {
                 "setting": setting.name,
-                "value": None if value is None else masked(value.text) if setting.is_secret else value.text,
+                "value": None if value is None else setting.shown(value.text),
                 "origin": None if value is None else value.origin,
                 "variable": setting.variable,
                 "help": setting.help,

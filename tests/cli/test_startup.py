@@ -11,12 +11,14 @@ HEAVY = (
     "asyncio",
     "jinja2",
     "platformdirs",
+    "prometheus_client",
     "psycopg",
     "pydantic",
     "rich",
     "sqlalchemy",
     "structlog",
     "tabulate",
+    "urllib3",
     "yaml",
 )
 SCRIPT = """

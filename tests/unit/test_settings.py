@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avatarlab_cli.errors import ConfigurationError
-from avatarlab_cli.settings import SETTINGS, Settings, Value, masked
+from avatarlab_cli.settings import SETTINGS, Settings, Value, host_alone, masked
 
 SECRET = "s3cr3t-value"  # noqa: S105 (an invented one, to be looked for where it must not be)
 
@@ -144,6 +144,58 @@ def test_secrets_come_in_their_order(place: Place, monkeypatch: pytest.MonkeyPat
     assert [url.text.split("/")[2] for url in urls if url] == ["credential", "file", "stdin", "variable"]
 
 
+@pytest.mark.parametrize("name", ["heartbeat_url", "webhook_url"])
+def test_who_is_told_is_a_secret_too(place: Place, name: str) -> None:
+    """A credential wins over a file, that over the environment; an empty credential is none."""
+    credential, file = place.root / "credentials" / name, place.root / "url"
+    credential.parent.mkdir()
+    write(credential, "https://credential/a\n")
+    write(file, "https://file/a\n")
+    variables = {
+        "CREDENTIALS_DIRECTORY": str(credential.parent),
+        f"AVATARLAB_{name.upper()}_FILE": str(file),
+        f"AVATARLAB_{name.upper()}": "https://variable/a",
+    }
+    urls = [place.settings(variables=variables).secret(name)]
+    write(credential, "")
+    urls.append(place.settings(variables=variables).secret(name))
+    del variables[f"AVATARLAB_{name.upper()}_FILE"]
+    urls.append(place.settings(variables=variables).secret(name))
+    assert [url.text for url in urls if url] == [
+        "https://credential/a",
+        "https://file/a",
+        "https://variable/a",
+    ]
+    assert place.settings().secret(name) is None
+
+
+@pytest.mark.parametrize("name", ["heartbeat_url", "webhook_url"])
+def test_who_is_told_stands_in_no_file_for_all(place: Place, name: str) -> None:
+    """Neither a file of its own nor a configuration that holds such a URL may be read by others."""
+    file = place.root / "url"
+    write(file, f"https://example.com/{SECRET}", mode=0o644)
+    with pytest.raises(ConfigurationError, match="others can read it"):
+        place.settings(variables={f"AVATARLAB_{name.upper()}_FILE": str(file)}).secret(name)
+    write(place.user, f"{name}: https://example.com/{SECRET}\n", mode=0o644)
+    with pytest.raises(ConfigurationError, match=f"holds the secret {name}") as refused:
+        place.settings()
+    assert SECRET not in f"{refused.value.message}{refused.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"https://hooks.slack.com/services/{SECRET}", "https://hooks.slack.com/***"),
+        (f"https://ada:{SECRET}@example.com:8443/a?key={SECRET}", "https://example.com:8443/***"),
+        (f"http://example.com?{SECRET}", "http://example.com/***"),
+        (f"hooks.slack.com/services/{SECRET}", "***"),
+    ],
+)
+def test_of_who_is_told_the_host_is_shown(url: str, shown: str) -> None:
+    """Of a URL whose path is the secret nothing but scheme and host is shown."""
+    assert host_alone(url) == shown
+
+
 def test_a_secret_file_others_can_read_is_refused(place: Place) -> None:
     """A file that holds a URL must be its owner's alone."""
     file = place.root / "url"
@@ -226,7 +278,7 @@ def test_every_setting_has_a_variable(place: Place) -> None:
     """Each setting can be set by a variable of its own."""
     values = {"color": "never", "log_format": "json", "no_input": "1", "debug": "1", "job_work_mem": "1MB"}
     values |= {s.name: "5s" for s in SETTINGS if s.name.endswith("timeout")}
-    values |= {"profile": "demo", "close_after_days": "5", "verify_within_days": "9"}
+    values |= {"profile": "demo", "close_after_days": "5", "verify_within_days": "9", "remind_after": "2d"}
     variables = {setting.variable: values.get(setting.name, "x") for setting in SETTINGS}
     settings = place.settings(variables=variables)
     assert {value.origin for _, value in settings.items() if value} == {
