@@ -10,7 +10,8 @@ from typing import NoReturn
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, the process's own unless another is given, and exit."""
-    from avatarlab_cli.main import Terminated, app
+    from avatarlab_cli.errors import Terminated
+    from avatarlab_cli.main import app
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
         raise Terminated

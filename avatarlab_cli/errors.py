@@ -22,6 +22,10 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived. Like an interrupt, it makes psycopg cancel the running statement."""
+
+
 class AvatarLabError(Exception):
     """A failure the user can understand: what happened, and in `hint` what to do about it."""
 
@@ -79,3 +83,20 @@ class ConfigurationError(AvatarLabError):
     """A setting, a configuration file or the database's schema is not as it must be."""
 
     exit_code = ExitCode.CONFIGURATION
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the code a process ends with that this error ends; FAILED for what is nobody's intention."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    # The command line's own errors carry a code as ours do.
+    return ExitCode(getattr(error, "exit_code", ExitCode.FAILED))
+
+
+# In this order: being terminated is one way of being interrupted.
+_CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (Terminated, ExitCode.TERMINATED),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    (BrokenPipeError, ExitCode.CLOSED_PIPE),
+)

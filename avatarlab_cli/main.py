@@ -10,12 +10,8 @@ import typer
 from avatarlab_cli import __version__
 from avatarlab_cli.cli import App, Group
 from avatarlab_cli.context import Context
-from avatarlab_cli.errors import AvatarLabError, ExitCode
+from avatarlab_cli.errors import AvatarLabError, ExitCode, exit_code_of
 from avatarlab_cli.registry import NOUNS
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. Like an interrupt, it makes psycopg cancel the running statement."""
 
 
 class RootGroup(Group):
@@ -74,7 +70,7 @@ def _reported(context: Context) -> Iterator[None]:
     try:
         yield
     except AvatarLabError as error:
-        _fail(context, error.exit_code, error.message, error.hint, error)
+        _fail(context, exit_code_of(error), error.message, error.hint, error)
     except typer.TyperException as error:
         if not _wants_json(context):
             error.message = masked(error.message)
@@ -82,19 +78,18 @@ def _reported(context: Context) -> Iterator[None]:
         _fail(context, ExitCode(error.exit_code), error.format_message(), None, error)
     except BrokenPipeError as error:
         _give_up_stdout()
-        raise typer.Exit(ExitCode.CLOSED_PIPE) from error
-    except Terminated as error:
-        _fail(context, ExitCode.TERMINATED, "terminated", None, error)
+        raise typer.Exit(exit_code_of(error)) from error
     except KeyboardInterrupt as error:
-        _fail(context, ExitCode.INTERRUPTED, "interrupted", None, error)
+        code = exit_code_of(error)
+        _fail(context, code, code.name.lower(), None, error)
     except (typer.Exit, typer.Abort):
         raise
     except OSError as error:
         _give_up_stdout()
-        _fail(context, ExitCode.FAILED, f"cannot write: {error.strerror or error}", None, error)
+        _fail(context, exit_code_of(error), f"cannot write: {error.strerror or error}", None, error)
     except Exception as error:  # noqa: BLE001 (the last line before the user)
         hint = "this is a fault in the toolkit; --debug shows the traceback"
-        _fail(context, ExitCode.FAILED, f"{type(error).__name__}: {error}", hint, error)
+        _fail(context, exit_code_of(error), f"{type(error).__name__}: {error}", hint, error)
 
 
 def _give_up_stdout() -> None:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
 
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
@@ -51,7 +53,7 @@ def _patiently(database: Database, name: str, order: Order) -> Run:
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return execute(database, BY_NAME[name], order)
+            return execute(database, BY_NAME[name], replace(order, run_id=uuid4()))
         except BusyError:
             if time.monotonic() > end:
                 raise

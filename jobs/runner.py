@@ -5,8 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from importlib import import_module
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
@@ -43,7 +43,11 @@ Preview = Callable[[sa.Connection, Result, Report], None]
 
 @dataclass(frozen=True)
 class Order:
-    """What a caller wants of a job. With a `preview` nothing is kept: it sees the outcome before it is undone."""
+    """What a caller wants of a job. With a `preview` nothing is kept: it sees the outcome before it is undone.
+
+    A timer's run has a `slot`, the moment of the job's schedule it is for; a run by hand has none. Each order is for
+    one run, whose id it gives.
+    """
 
     rates: RateCard
     window: Window | None = None
@@ -51,15 +55,23 @@ class Order:
     preview: Preview | None = None
     close_after_days: int = 3
     verify_within_days: int = 30
+    slot: datetime | None = None
+    run_id: UUID = field(default_factory=uuid4)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run's identity and result."""
+    """A finished run: who it was, what it did, and how many attempts its transactions took together.
+
+    `status` is succeeded, or skipped where another run had done the slot: then `result` is what it did before it saw that.
+    """
 
     run_id: UUID
     result: Result
     seconds: float
+    status: str = "succeeded"
+    slot: datetime | None = None
+    attempts: int = 1
 
 
 def execute(database: Database, job: Job, order: Order) -> Run:
@@ -194,9 +206,8 @@ def _is_lost_race(error: AvatarLabError) -> bool:
 
 def _begin(database: Database, job: Job, order: Order) -> UUID:
     """Record that a run begins, in a transaction of its own: it must be seen while the run is under way."""
-    run_id = uuid4()
     row = {
-        "id": run_id,
+        "id": order.run_id,
         "job": job.name,
         "status": "running",
         "window_from": order.window and order.window.first,
@@ -212,7 +223,7 @@ def _begin(database: Database, job: Job, order: Order) -> UUID:
     }
     with database.write() as connection:
         connection.execute(sa.insert(job_runs).values(row))
-    return run_id
+    return order.run_id
 
 
 def _success(result: Result) -> dict[str, Any]:

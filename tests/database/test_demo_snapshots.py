@@ -95,10 +95,9 @@ def test_the_job_continues_it(server_conninfo: str, demo: Database) -> None:
 def test_a_table_that_is_being_rewritten_holds_up_no_run(demo_conninfo: str) -> None:
     """Where a size cannot be had in time the run succeeds, says so, and a later one measures."""
     database = Database(demo_conninfo, {"lock_timeout": "50ms"})
-    order = Order(rates.load(), today=TODAY)
     with psycopg.connect(demo_conninfo) as holder:
         holder.execute("LOCK TABLE system_logs IN ACCESS EXCLUSIVE MODE")
-        execute(database, SNAPSHOT, order)
+        execute(database, SNAPSHOT, Order(rates.load(), today=TODAY))
     first = contents(demo_conninfo)
     assert (bool(first["avatarlab_admin.storage_daily"]), first["avatarlab_admin.database_daily"]) == (
         True,
@@ -107,6 +106,6 @@ def test_a_table_that_is_being_rewritten_holds_up_no_run(demo_conninfo: str) -> 
     assert runs(demo_conninfo)[0]["metrics_skipped"] == {
         "database_bytes": "canceling statement due to lock timeout"
     }
-    execute(database, SNAPSHOT, order)
+    execute(database, SNAPSHOT, Order(rates.load(), today=TODAY))
     assert len(contents(demo_conninfo)["avatarlab_admin.database_daily"]) == 15
     assert runs(demo_conninfo)[1]["metrics_skipped"] == {}

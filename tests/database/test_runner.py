@@ -16,8 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from avatarlab_cli.database import ATTEMPTS, Database
-from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, NotPermittedError
-from avatarlab_cli.main import Terminated
+from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, NotPermittedError, Terminated
 from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.schema.base import qualified
