@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -49,6 +50,8 @@ class Context:
         self.command = ""
         # What to say should it fail: what it has done all the same.
         self.kept: str | None = None
+        # The last lines of its log, those that are not shown included.
+        self.log: deque[str] = deque(maxlen=200)
 
     @functools.cached_property
     def settings(self) -> "Settings":

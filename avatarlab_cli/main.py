@@ -98,6 +98,7 @@ def _give_up_stdout() -> None:
 
 
 def _fail(context: Context, code: ExitCode, message: str, hint: str | None, cause: BaseException) -> None:
+    from avatarlab_cli.logs import priority
     from avatarlab_cli.output.text import visible
     from avatarlab_cli.settings import masked
 
@@ -113,9 +114,11 @@ def _fail(context: Context, code: ExitCode, message: str, hint: str | None, caus
         import json
 
         record = {"error": message, "hint": hint, "exit_code": int(code)}
-        sys.stderr.write(json.dumps(record, ensure_ascii=False) + "\n")
+        said = json.dumps(record, ensure_ascii=False)
     else:
-        sys.stderr.write(f"avatarlab: {message}\n" + (f"{hint}\n" if hint else ""))
+        said = f"avatarlab: {message}" + (f"\n{hint}" if hint else "")
+    begin = priority(context, "error")
+    sys.stderr.writelines(f"{begin}{line}\n" for line in said.split("\n"))
     raise typer.Exit(int(code)) from cause
 
 
