@@ -11,6 +11,8 @@ BEGINNING = date(2000, 1, 1)
 _MONTH = re.compile(r"(2\d{3})-(\d{2})", re.ASCII)
 _DAY = re.compile(r"2\d{3}-\d{2}-\d{2}", re.ASCII)
 _AGO = re.compile(r"(\d{1,5})([hdwm])")
+_DURATION = re.compile(r"(\d{1,9})(ms|s|min|h|d)?", re.ASCII)
+_MILLISECONDS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 30}
 # A report looks at the days around its ends as well, which the calendar must have.
 _YEARS = range(1000, 3000)
@@ -53,6 +55,17 @@ def parse_month(text: str) -> date:
     except ValueError:
         pass
     raise UsageError(f"{text!r} is not a month", hint="write a month since 2000 as YYYY-MM: 2026-03")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return how long 26h, 90min or 2d is, without a unit in milliseconds, as PostgreSQL has it; raises UsageError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise UsageError(f"{text!r} is not a duration", hint="write a number and ms, s, min, h or d: 26h")
+    try:
+        return timedelta(milliseconds=int(match[1]) * _MILLISECONDS[match[2] or "ms"])
+    except OverflowError:
+        return timedelta.max
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

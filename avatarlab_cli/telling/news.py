@@ -1,0 +1,61 @@
+"""What is news for the webhook that the settings name."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from avatarlab_cli.context import Context
+from avatarlab_cli.errors import AvatarLabError
+from avatarlab_cli.logs import logger
+from avatarlab_cli.process import host
+from avatarlab_cli.telling.memory import Told, directory, remembered
+from avatarlab_cli.telling.webhook import Matter, Webhook
+from avatarlab_cli.timeframe import parse_duration
+
+
+def webhook_of(invocation: Context) -> Webhook | None:
+    """Return the webhook to tell, None where no setting names one; raises ConfigurationError."""
+    url = invocation.settings.secret("webhook_url")
+    if url is None:
+        return None
+    profile = invocation.settings.get("profile")
+    return Webhook(
+        url.text,
+        f"avatarlab on {host()}" + (f", {profile}" if profile else ""),
+        invocation.clock(),
+        parse_duration(invocation.settings.require("remind_after")),
+        invocation.variables.get("INVOCATION_ID"),
+    )
+
+
+def tell(invocation: Context, *matters: Matter) -> str | None:
+    """Tell the webhook, if there is one, what of the matters is news; returns why it could not be told."""
+    webhook = webhook_of(invocation)
+    if webhook is None:
+        return None
+    with memory_of(invocation) as told:
+        named = [replace(matter, key=key_of(invocation, matter.key)) for matter in matters]
+        return next(iter(webhook.tell(named, told)), None)
+
+
+@contextmanager
+def memory_of(invocation: Context) -> Iterator[dict[str, Told]]:
+    """Yield what was told. Where nothing can be kept it is empty: better told twice than never."""
+    with ExitStack() as stack:
+        told: dict[str, Told] = {}
+        try:
+            told = stack.enter_context(remembered(directory(invocation.variables)))
+        except AvatarLabError as error:
+            logger(invocation).warning("what is told is not remembered", why=error.message)
+        yield told
+
+
+def key_of(invocation: Context, name: str) -> str:
+    """Return under which key a matter is remembered: a host may run the same jobs for several databases."""
+    return "/".join(filter(None, (invocation.settings.get("profile"), name)))
+
+
+def mark_of(*facts: object) -> str:
+    """Return what two findings of the same facts have in common, without the facts."""
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
