@@ -187,6 +187,8 @@ COMMANDS: Mapping[str, str] = {
     "job gaps": "settings.read",
     "job history": "settings.read",
     "job show": "settings.read",
+    "job status": "settings.read",
+    "job metrics": "settings.read",
 }
 
 

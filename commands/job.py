@@ -1,15 +1,18 @@
 """avatarlab job: run the aggregation jobs and look at their runs."""
 
 import functools
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
 from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import AvatarLabError, ExitCode, NotFoundError, UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
-from commands import options
+from commands import job_telling, options
 from jobs.registry import BY_NAME, JOBS, Job
 
 if TYPE_CHECKING:
@@ -85,21 +88,28 @@ def run(
     from avatarlab_cli.queries import changes, jobs
     from avatarlab_cli.rollup import rates
     from avatarlab_cli.show import demand_options, show
+    from avatarlab_cli.telling.attending import Outcome, attended
+    from jobs import findings
     from jobs.runner import execute
 
     invocation = current(context)
     chosen = _job(name)
     window = _window(month, day, first, last)
-    prices = rates.load(invocation.settings.get("rates_file"))
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
-    invocation.demand_permission()
     preview = functools.partial(_preview, context) if dry_run else None
-    order = _order(context, prices, window, preview)
-    done = execute(invocation.job_database, chosen, order)
-    _log(context, chosen, done)
+    run_id = uuid4()
+    telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, tuple(BY_NAME))
+    with telling as outcome:
+        prices = rates.load(invocation.settings.get("rates_file"))
+        invocation.demand_permission()
+        order = replace(_order(context, prices, window, preview), run_id=run_id)
+        done = execute(invocation.job_database, chosen, order)
+        _log(context, chosen, done)
+        found = list(_found(done))
+        outcome.code = ExitCode.FOUND if found else ExitCode.OK
+        outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
     if not (dry_run or invocation.is_quiet):
         show(context, lambda _: jobs.show(done.run_id))
-    found = list(_found(done))
     for sentence in found:
         invocation.environment.show(sentence)
     if found:
@@ -399,3 +409,6 @@ def _log(context: typer.Context, chosen: Job, done: "Run") -> None:
         rows_written=done.result.rows_written,
         skipped=sorted(done.result.skipped),
     )
+
+
+app.add_typer(job_telling.app)

@@ -117,7 +117,14 @@ def demand_writable(path: Path) -> None:
 @contextmanager
 def private_file(path: Path) -> Iterator[Sink]:
     """Open a file that its owner alone can read, whole or not at all; raises AvatarLabError."""
-    with _file(path, mode=stat.S_IFREG | stat.S_IRUSR | stat.S_IWUSR) as stream:
+    with _file(path, mode=stat.S_IFREG | 0o600) as stream:
+        yield Sink(stream)
+
+
+@contextmanager
+def public_file(path: Path) -> Iterator[Sink]:
+    """Open a file that everybody can read whatever the umask says, whole or not at all; raises AvatarLabError."""
+    with _file(path, mode=stat.S_IFREG | 0o644) as stream:
         yield Sink(stream)
 
 

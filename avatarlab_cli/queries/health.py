@@ -127,11 +127,7 @@ def _runs(platform: Platform, now: datetime) -> Iterator[Row]:
 def _windows(platform: Platform, now: datetime) -> Iterator[Row]:
     """Check which months are open, whether today's usage is on record, and what waits to be recomputed."""
     connection, today = platform.connection, now.astimezone(UTC).date()
-    open_since = windows.first_open(connection)
-    first = connection.scalar(
-        sa.select(sa.func.min(usage_daily.c.day)).where(usage_daily.c.day >= open_since)
-    )
-    months = 0 if first is None else (today.year - first.year) * 12 + today.month - first.month + 1
+    months, first = windows.open_months(connection, today)
     since = "" if first is None else f", since {first:%Y-%m}"
     yield _row("open months", OK, f"{months}{since}")
     counted = sa.select(sa.func.max(usage_daily.c.computed_at)).where(usage_daily.c.day == today)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import RefusedError, UsageError
-from avatarlab_cli.schema.private import period_close
+from avatarlab_cli.schema.private import period_close, usage_daily
 from avatarlab_cli.timeframe import Window, next_month
 
 
@@ -38,6 +38,15 @@ def first_open(connection: sa.Connection) -> date:
     """Return the first day after the last closed month."""
     last = connection.scalar(_CLOSED)
     return next_month(last) if last else date.min
+
+
+def open_months(connection: sa.Connection, today: date) -> tuple[int, date | None]:
+    """Return how many months are open up to this one, and the first day with usage in them, None without any."""
+    first = connection.scalar(
+        sa.select(sa.func.min(usage_daily.c.day)).where(usage_daily.c.day >= first_open(connection))
+    )
+    months = 0 if first is None else (today.year - first.year) * 12 + today.month - first.month + 1
+    return months, first
 
 
 _CLOSED = sa.select(sa.func.max(period_close.c.month)).where(

@@ -1,0 +1,129 @@
+"""A run that somebody hears of: in which order who is told, and that none of it reaches the run itself."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from avatarlab_cli.context import Context
+from avatarlab_cli.errors import AvatarLabError, ExitCode, exit_code_of
+from avatarlab_cli.logs import logger
+from avatarlab_cli.settings import masked
+from avatarlab_cli.telling import textfile
+from avatarlab_cli.telling.heartbeat import Heartbeat
+from avatarlab_cli.telling.news import mark_of, tell, webhook_of
+from avatarlab_cli.telling.notify import notify
+from avatarlab_cli.telling.webhook import Matter
+
+# Ends that are neither good nor bad: another run does the work, or who interrupted it knows.
+_NO_NEWS = frozenset({ExitCode.BUSY, ExitCode.INTERRUPTED})
+_WELL = frozenset({ExitCode.OK, ExitCode.FOUND})
+
+
+@dataclass
+class Outcome:
+    """How a run ended; what it found is asked for only where somebody is told."""
+
+    code: ExitCode = ExitCode.OK
+    findings: Callable[[], Iterable[Matter]] = tuple
+    error: BaseException | None = None
+
+
+@contextmanager
+def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -> Iterator[Outcome]:
+    """Tell whom the settings name of a job's run: that it begins; then metrics of all `jobs`, how it ended, what is wrong."""
+    notify(invocation.variables, READY="1", STATUS=f"{job}: run {run_id}")
+    _quietly(invocation, "heartbeat", lambda: _ping(invocation, job, run_id, None))
+    outcome = Outcome()
+    try:
+        with _noted(outcome):
+            yield outcome
+    finally:
+        notify(invocation.variables, STOPPING="1", STATUS=f"{job}: telling how it ended")
+        _to_the_end(invocation, "metrics", lambda: textfile.write(invocation, jobs))
+        _to_the_end(invocation, "heartbeat", lambda: _ping(invocation, job, run_id, outcome))
+        _to_the_end(invocation, "webhook", lambda: _post(invocation, job, outcome))
+
+
+@contextmanager
+def watched(invocation: Context, check: str) -> Iterator[Outcome]:
+    """Tell the webhook what a check found, or that it could not be made."""
+    outcome = Outcome()
+
+    def tell_of_it() -> str | None:
+        if webhook_of(invocation) is None:
+            invocation.environment.say("nobody is told: no webhook_url is set")
+        return _post(invocation, check, outcome)
+
+    try:
+        with _noted(outcome):
+            yield outcome
+    finally:
+        _to_the_end(invocation, "webhook", tell_of_it)
+
+
+@contextmanager
+def _noted(outcome: Outcome) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        outcome.code, outcome.error = exit_code_of(error), error
+        raise
+
+
+def _to_the_end(invocation: Context, whom: str, telling: Callable[[], str | None]) -> None:
+    """Tell somebody after the run: an interrupt ends the telling, the run has ended before."""
+    try:
+        _quietly(invocation, whom, telling)
+    except KeyboardInterrupt:
+        _warn(invocation, whom, "interrupted")
+
+
+def _quietly(invocation: Context, whom: str, telling: Callable[[], str | None]) -> None:
+    try:
+        failure = telling()
+    except AvatarLabError as error:
+        failure = error.message
+    except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
+        failure = type(error).__name__
+    if failure is not None:
+        _warn(invocation, whom, failure)
+
+
+def _warn(invocation: Context, whom: str, why: str) -> None:
+    logger(invocation).warning("not told", whom=whom, why=masked(why))
+
+
+def _ping(invocation: Context, job: str, run_id: UUID, outcome: Outcome | None) -> str | None:
+    url = invocation.settings.secret("heartbeat_url")
+    if url is None:
+        return None
+    heartbeat = Heartbeat(url.text, job, run_id)
+    if outcome is None:
+        return heartbeat.began()
+    lines = [*invocation.log, *([] if outcome.error is None else _described(outcome.error))]
+    return heartbeat.ended(outcome.code, masked("\n".join(lines)))
+
+
+def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
+    """Tell the webhook how it went, where there is one and that is news."""
+    if outcome.code in _NO_NEWS or webhook_of(invocation) is None:
+        return None
+    if outcome.error is None or outcome.code in _WELL:
+        return tell(invocation, Matter(name, relief=f"{name} runs again"), *outcome.findings())
+    what, *more = _described(outcome.error)
+    text = "\n".join((f"{name} failed with exit code {outcome.code:d}: {what}", *more))
+    # Other numbers, ids and times in a message make no other failure of it.
+    alike = re.sub(r"[0-9a-f-]*\d[0-9a-f-]*", "#", what)
+    mark = f"{outcome.code:d} {mark_of(type(outcome.error).__name__, alike)}"
+    return tell(invocation, Matter(name, masked(text), mark))
+
+
+def _described(error: BaseException) -> list[str]:
+    """Return in lines what happened and what to do."""
+    if isinstance(error, AvatarLabError):
+        return [error.message, *([error.hint] if error.hint else [])]
+    if isinstance(error, KeyboardInterrupt):
+        return [exit_code_of(error).name.lower()]
+    return [f"{type(error).__name__}: {error}"]
