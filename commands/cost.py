@@ -183,6 +183,7 @@ def anomalies(
     least: Annotated[
         str, typer.Option("--least", metavar="AMOUNT", help="Amounts below this do not matter.")
     ] = "1",
+    notify: options.Notify = False,
 ) -> None:
     """Find users, and kinds of cost, far outside their own history; exit code 3 if there are any.
 
@@ -194,6 +195,7 @@ def anomalies(
       avatarlab cost anomalies
       avatarlab cost anomalies --days 7 --least 5
       avatarlab cost anomalies --day 2026-03-14 --score 4 --json
+      avatarlab -q cost anomalies --notify
     """
     from avatarlab_cli.queries import cost_anomalies
     from avatarlab_cli.show import show_findings
@@ -203,7 +205,17 @@ def anomalies(
         raise UsageError(f"{last} lies in the future")
     window = Window(last - timedelta(days=days - 1), last + timedelta(days=1))
     bounds = cost_anomalies.Bounds(options.positive("--score", score), options.positive("--least", least))
-    show_findings(context, lambda connection: cost_anomalies.anomalies(connection, window, bounds))
+
+    def build(connection: "sa.Connection") -> "Report":
+        return cost_anomalies.anomalies(connection, window, bounds)
+
+    if notify:
+        from avatarlab_cli.telling import costs
+        from avatarlab_cli.telling.showing import show_and_tell
+
+        show_and_tell(context, "cost-anomalies", lambda: build, costs.anomalies)
+    else:
+        show_findings(context, build)
 
 
 @app.report()

@@ -27,6 +27,7 @@ def check(
         int,
         typer.Option("--near", metavar="PERCENT", min=1, max=100, help="How much of a budget is nearly all."),
     ] = 90,
+    notify: options.Notify = False,
 ) -> None:
     """List the budgets that are spent, or nearly, in the month so far; exit code 3 if there are any.
 
@@ -37,13 +38,24 @@ def check(
       avatarlab cost budget check
       avatarlab cost budget check --near 75 --json
       avatarlab cost budget check --month 2026-03
+      avatarlab -q cost budget check --notify
     """
     from avatarlab_cli import budget_file
     from avatarlab_cli.queries import cost_budget
-    from avatarlab_cli.show import show_findings
+    from avatarlab_cli.show import Build, show_findings
 
     invocation = current(context)
-    budgets = budget_file.load(invocation.settings.get("budgets_file"))
     today = invocation.clock().date()
     when = today.replace(day=1) if month is None else parse_month(month)
-    show_findings(context, lambda connection: cost_budget.check(connection, budgets, when, near, today))
+
+    def build() -> Build:
+        budgets = budget_file.load(invocation.settings.get("budgets_file"))
+        return lambda connection: cost_budget.check(connection, budgets, when, near, today)
+
+    if notify:
+        from avatarlab_cli.telling import costs
+        from avatarlab_cli.telling.showing import show_and_tell
+
+        show_and_tell(context, "budget-check", build, costs.budgets)
+    else:
+        show_findings(context, build())

@@ -28,6 +28,9 @@ Since = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="ISO 8601, or an age such as 7d or 24h.")
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="The end, not included.")]
+Notify = Annotated[
+    bool, typer.Option("--notify", help="Tell the webhook too, what is news; see the setting webhook_url.")
+]
 Avatar = Annotated[str, typer.Argument(metavar="AVATAR", help="UUID, or the beginning of one.")]
 OfUser = Annotated[
     str | None,

@@ -1,5 +1,7 @@
 """Checks of costs: budgets that are spent, and days far outside the others."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -17,6 +19,7 @@ from jobs.runner import Order, execute
 from tests.cli.acting import copied
 from tests.cli.costing import amount, cost, rows_of
 from tests.conftest import DEMO_END
+from tests.listening import Listener, listening
 from tests.reference import costs
 from tests.reference.source import UNATTRIBUTED
 
@@ -149,3 +152,75 @@ def test_anomalies(demo: str, emails: dict[Any, str]) -> None:
     for row in rows.values():
         assert (row["day"], row["direction"]) == (day.isoformat(), "above")
         assert Decimal(row["cost"]) >= 2000
+
+
+@pytest.fixture
+def monitor() -> Iterator[Listener]:
+    """Who is told."""
+    with listening() as listener:
+        yield listener
+
+
+def told(monitor: Listener, directory: Path) -> dict[str, str]:
+    """Return the settings by which the webhook is told."""
+    return {"AVATARLAB_WEBHOOK_URL": f"{monitor.url}/hook", "STATE_DIRECTORY": str(directory)}
+
+
+def lines(monitor: Listener) -> list[list[str]]:
+    """Return the lines of each message, without who posted it."""
+    return [json.loads(request.body)["text"].partition(": ")[2].splitlines() for request in monitor.requests]
+
+
+def test_budgets_are_told(demo: str, emails: dict[Any, str], monitor: Listener, tmp_path: Path) -> None:
+    """Budgets that are spent are told once, and when none is any more; and never whose they are."""
+    spent_all = EACH.replace("EMAIL", next(iter(emails.values())))
+    settings = (spent_all, spent_all, *["currency: USD\nbudgets:\n  - {amount: 1000000}\n"] * 2)
+    codes = [
+        cost(demo, "budget", "check", "--notify", env=budgets(tmp_path, text) | told(monitor, tmp_path)).code
+        for text in settings
+    ]
+    assert codes == [3, 3, 0, 0]
+    found, over = lines(monitor)
+    listed = rows_of(cost(demo, "budget", "check", "--json", env=budgets(tmp_path, spent_all)))
+    (first,) = [row for row in listed if row["line"] == 3]
+    over_each = [row for row in listed if (row["line"], row["state"]) == (6, "over")]
+    assert found[:2] == ["budgets are spent, or nearly:", f"line 3, all: over, {float(first['percent']):.0%}"]
+    assert len(over_each) > 1
+    assert f"line 6, all: over, {len(over_each)} users" in found
+    assert len(found) == len({(row["line"], row["state"]) for row in listed}) + 2
+    assert found[-1] == "`avatarlab cost budget check` lists them"
+    assert over == ["no budget is spent, or nearly"]
+    assert "@example" not in "".join(request.body for request in monitor.requests)
+
+
+def test_a_check_that_cannot_be_made_is_told(demo: str, monitor: Listener, tmp_path: Path) -> None:
+    """A file that cannot be read fails the check, and the exit code is what it is without telling."""
+    env = budgets(tmp_path, "currency: USD\nbudgets:\n  - {amount: -1}\n") | told(monitor, tmp_path)
+    failed = cost(demo, "budget", "check", "--notify", env=env)
+    assert failed.code == ExitCode.CONFIGURATION
+    assert lines(monitor)[0][0].startswith("budget-check failed with exit code 78: ")
+    assert cost(demo, "budget", "check", "--notify", env=told(monitor, tmp_path)).code == 0
+    assert lines(monitor)[1:] == [["budget-check runs again"]]
+
+
+def test_anomalies_are_told(demo: str, monitor: Listener, tmp_path: Path) -> None:
+    """Costs far outside their history are told by kind, users as a number; the next day's are others."""
+    arguments = ("anomalies", "--score", "1", "--least", "0.01")
+    env = told(monitor, tmp_path)
+    shown = rows_of(cost(demo, *arguments, "--json"))
+    assert [cost(demo, *arguments, "--notify", env=env).code for _ in range(2)] == [3, 3]
+    (found,) = lines(monitor)
+    users = {row["user_id"] for row in shown if row["subject"] == "user"}
+    kinds = [row for row in shown if row["subject"] == "kind"]
+    assert found[0] == "costs are far outside their history:"
+    assert len(found) == 2 + len(kinds) + bool(users)
+    assert any(line.startswith(f"{len(users)} user") for line in found) == bool(users)
+    assert "@example" not in monitor.requests[0].body
+    assert cost(demo, "anomalies", "--least", "1000000", "--notify", env=env).code == 0
+    assert lines(monitor)[1:] == [["no cost is far outside its history"]]
+
+
+def test_nobody_to_tell(demo: str) -> None:
+    """Without a webhook the check is what it is, and says that nobody is told."""
+    shown = cost(demo, "anomalies", "--least", "1000000", "--notify")
+    assert (shown.code, "nobody is told: no webhook_url is set" in shown.err) == (0, True)
