@@ -23,9 +23,12 @@ _WELL = frozenset({ExitCode.OK, ExitCode.FOUND})
 
 @dataclass
 class Outcome:
-    """How a run ended; what it found is asked for only where somebody is told."""
+    """How a run ended: as the caller has said, whatever comes after, else as what it raises says.
 
-    code: ExitCode = ExitCode.OK
+    What it found is asked for only where somebody is told.
+    """
+
+    code: ExitCode | None = None
     findings: Callable[[], Iterable[Matter]] = tuple
     error: BaseException | None = None
 
@@ -68,8 +71,11 @@ def _noted(outcome: Outcome) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        outcome.code, outcome.error = exit_code_of(error), error
+        if outcome.code is None:
+            outcome.code, outcome.error = exit_code_of(error), error
         raise
+    if outcome.code is None:
+        outcome.code = ExitCode.OK
 
 
 def _to_the_end(invocation: Context, whom: str, telling: Callable[[], str | None]) -> None:
@@ -103,20 +109,21 @@ def _ping(invocation: Context, job: str, run_id: UUID, outcome: Outcome | None) 
     if outcome is None:
         return heartbeat.began()
     lines = [*invocation.log, *([] if outcome.error is None else _described(outcome.error))]
-    return heartbeat.ended(outcome.code, masked("\n".join(lines)))
+    return heartbeat.ended(ExitCode(outcome.code or 0), masked("\n".join(lines)))
 
 
 def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
     """Tell the webhook how it went, where there is one and that is news."""
-    if outcome.code in _NO_NEWS or webhook_of(invocation) is None:
+    code = ExitCode(outcome.code or 0)
+    if code in _NO_NEWS or webhook_of(invocation) is None:
         return None
-    if outcome.error is None or outcome.code in _WELL:
+    if outcome.error is None or code in _WELL:
         return tell(invocation, Matter(name, relief=f"{name} runs again"), *outcome.findings())
     what, *more = _described(outcome.error)
-    text = "\n".join((f"{name} failed with exit code {outcome.code:d}: {what}", *more))
+    text = "\n".join((f"{name} failed with exit code {code:d}: {what}", *more))
     # Other numbers, ids and times in a message make no other failure of it.
     alike = re.sub(r"[0-9a-f-]*\d[0-9a-f-]*", "#", what)
-    mark = f"{outcome.code:d} {mark_of(type(outcome.error).__name__, alike)}"
+    mark = f"{code:d} {mark_of(type(outcome.error).__name__, alike)}"
     return tell(invocation, Matter(name, masked(text), mark))
 
 
