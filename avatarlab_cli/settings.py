@@ -11,7 +11,9 @@ from avatarlab_cli.errors import ConfigurationError, UsageError
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
-_DURATION = re.compile(r"\d+(ms|s|min|h|d)?")
+_DURATION = re.compile(r"(\d+)(ms|s|min|h|d)?")
+# As PostgreSQL has it, a bare number is in milliseconds.
+_SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400, None: 0.001}
 _DAYS = re.compile(r"\d{1,3}")
 _MEMORY = re.compile(r"\d+(kB|MB|GB)")
 PROJECT_FILE = "avatarlab.yaml"
@@ -65,6 +67,7 @@ SETTINGS = (
     Setting("lock_timeout", "longest to wait for a lock", _DURATION),
     Setting("idle_in_transaction_session_timeout", "longest a transaction may idle", _DURATION),
     Setting("job_statement_timeout", "longest a job's statement may take", _DURATION),
+    Setting("job_retry_within", "longest a job tries again after a lost race or connection", _DURATION),
     Setting("close_after_days", "days after its end that close-month closes a month", _DAYS),
     Setting("verify_within_days", "days in which the job verify has looked at every month once", _DAYS),
     Setting("job_work_mem", "memory for each sort or hash of a job", _MEMORY),
@@ -121,6 +124,12 @@ class Settings:
     def require(self, name: str) -> str:
         """Return the value of a setting that has a default."""
         return self._values[name].text
+
+    def seconds(self, name: str) -> float:
+        """Return a duration that has a default, in seconds."""
+        found = _DURATION.fullmatch(self.require(name))
+        assert found is not None  # noqa: S101 (the setting's form has been checked)
+        return int(found[1]) * _SECONDS[found[2]]
 
     def flag(self, name: str) -> bool:
         """Return a yes/no setting; False where nothing sets it."""

@@ -226,6 +226,7 @@ def test_every_setting_has_a_variable(place: Place) -> None:
     """Each setting can be set by a variable of its own."""
     values = {"color": "never", "log_format": "json", "no_input": "1", "debug": "1", "job_work_mem": "1MB"}
     values |= {s.name: "5s" for s in SETTINGS if s.name.endswith("timeout")}
+    values |= {"job_retry_within": "5s"}
     values |= {"profile": "demo", "close_after_days": "5", "verify_within_days": "9"}
     variables = {setting.variable: values.get(setting.name, "x") for setting in SETTINGS}
     settings = place.settings(variables=variables)
