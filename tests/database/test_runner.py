@@ -5,11 +5,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from importlib import import_module
-from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -25,32 +22,22 @@ from jobs import records
 from jobs.registry import BY_NAME, COMPUTING, Job
 from jobs.result import Result, Task
 from jobs.runner import Order, execute
-from tests.conftest import DEMO_END
 from tests.database.contents import contents, is_anyone_waiting, runs, wait_until
 from tests.database.logins import as_role, login
+from tests.database.probing import (
+    MONTHLY,
+    PATIENT,
+    PROBE,
+    RESULT,
+    TODAY,
+    Body,
+    Probe,
+    order,
+    under_way,
+    write_tier,
+)
 
-TODAY = DEMO_END.date()
-MONTHLY = BY_NAME["monthly-usage"]
-PROBE = Job("monthly-usage", "tests.probe_job", "stands in for a job", MONTHLY.lock, MONTHLY.schedule)
-RESULT = Result(Window(date(2025, 6, 1), date(2025, 7, 1)), rows_read=3, rows_written=2, skipped={"a": "why"})
-PATIENT = {"lock_timeout": "0", "statement_timeout": "60s"}
 GONE = "it left no word of its end: the process died, or could not reach the database any more"
-Body = Callable[[sa.Connection, Task], Result]
-Probe = Callable[[Body], Job]
-
-
-@pytest.fixture
-def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
-    """Return a job that does what the test says."""
-
-    def make(body: Body) -> Job:
-        module = SimpleNamespace(
-            run=body, TARGET=sa.table("subscription_tiers", schema="public"), KEYS=["id"]
-        )
-        monkeypatch.setitem(sys.modules, PROBE.module, module)
-        return PROBE
-
-    return make
 
 
 @pytest.fixture
@@ -59,41 +46,12 @@ def database(migrated_panel_conninfo: str) -> Database:
     return Database(migrated_panel_conninfo, PATIENT)
 
 
-def order() -> Order:
-    return Order(rates.load(), today=TODAY)
-
-
-def write_tier(connection: sa.Connection, _: Task) -> Result:
-    connection.execute(sa.text("UPDATE subscription_tiers SET description = 'changed'"))
-    return RESULT
-
-
 def failing(error: BaseException) -> Body:
     def body(connection: sa.Connection, task: Task) -> Result:
         write_tier(connection, task)
         raise error
 
     return body
-
-
-@contextmanager
-def under_way(database: Database, probe: Probe) -> Iterator[None]:
-    """Have a run under way in another thread for the time of the block."""
-    begun, done = threading.Event(), threading.Event()
-
-    def body(_: sa.Connection, __: Task) -> Result:
-        begun.set()
-        assert done.wait(30)
-        return RESULT
-
-    thread = threading.Thread(target=execute, args=(database, probe(body), order()))
-    thread.start()
-    try:
-        assert begun.wait(30)
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_the_record_of_a_success(database: Database, probe: Probe) -> None:
