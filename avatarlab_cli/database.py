@@ -149,6 +149,13 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate in {"40001", "40P01", "23505"}
 
 
+def is_connection_lost(error: psycopg.Error) -> bool:
+    """Tell whether the server, or the way to it, went away and may come back; a refused login is none of that."""
+    if state := error.sqlstate or _connection_sqlstate(error):
+        return state.startswith("08") or state in _GONE
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
 def cause_of(error: AvatarLabError) -> psycopg.Error | None:
     """Return the database's error behind one of ours, None where there is none."""
     cause = getattr(error.__cause__, "orig", error.__cause__)
@@ -184,6 +191,8 @@ def wait_for_lock(connection: sa.Connection, name: str) -> None:
     connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"), {"name": name})
 
 
+# It was shut down, has crashed, does not serve yet, or has ended a connection that was silent for too long.
+_GONE = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
 _LOCK_KEY = "hashtextextended('avatarlab:' || :name, 0)"
 
 
@@ -239,7 +248,7 @@ _MEANINGS: tuple[tuple[frozenset[str], type[AvatarLabError], str], ...] = (
         UnavailableError,
         "the server takes no changes now: it is a replica, or in recovery",
     ),
-    (frozenset({"57", "08"}), UnavailableError, _UNREACHABLE),
+    (frozenset({"57", "08", "25P03"}), UnavailableError, _UNREACHABLE),
 )
 # libpq reports a refused login, and an option it does not know, as text alone.
 _LOGIN_FAILURES = (

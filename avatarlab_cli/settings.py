@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avatarlab_cli.errors import ConfigurationError, UsageError
+from avatarlab_cli.timeframe import parse_duration
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
@@ -87,6 +88,7 @@ SETTINGS = (
     Setting("lock_timeout", "longest to wait for a lock", _DURATION),
     Setting("idle_in_transaction_session_timeout", "longest a transaction may idle", _DURATION),
     Setting("job_statement_timeout", "longest a job's statement may take", _DURATION),
+    Setting("job_retry_within", "longest a job tries again after a lost race or connection", _DURATION),
     Setting("close_after_days", "days after its end that close-month closes a month", _DAYS),
     Setting("verify_within_days", "days in which the job verify has looked at every month once", _DAYS),
     Setting("job_work_mem", "memory for each sort or hash of a job", _MEMORY),
@@ -150,6 +152,10 @@ class Settings:
     def require(self, name: str) -> str:
         """Return the value of a setting that has a default."""
         return self._values[name].text
+
+    def seconds(self, name: str) -> float:
+        """Return a duration that has a default, in seconds."""
+        return parse_duration(self.require(name)).total_seconds()
 
     def flag(self, name: str) -> bool:
         """Return a yes/no setting; False where nothing sets it."""

@@ -11,7 +11,7 @@ BEGINNING = date(2000, 1, 1)
 _MONTH = re.compile(r"(2\d{3})-(\d{2})", re.ASCII)
 _DAY = re.compile(r"2\d{3}-\d{2}-\d{2}", re.ASCII)
 _AGO = re.compile(r"(\d{1,5})([hdwm])")
-_DURATION = re.compile(r"(\d{1,9})(ms|s|min|h|d)?", re.ASCII)
+_DURATION = re.compile(r"(\d{1,15})(ms|s|min|h|d)?", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 30}
 # A report looks at the days around its ends as well, which the calendar must have.

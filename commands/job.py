@@ -3,7 +3,7 @@
 import functools
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
@@ -71,6 +71,13 @@ def run(
     last: Annotated[
         str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day, included.")
     ] = None,
+    scheduled: Annotated[
+        bool | None,
+        typer.Option(
+            "--scheduled/--no-scheduled",
+            help="It is a timer's run, for the slot of its schedule; else as systemd's timers tell.",
+        ),
+    ] = None,
     dry_run: options.DryRun = False,
 ) -> None:
     """Run a job now, for all open days unless some are named, and show its record.
@@ -79,12 +86,18 @@ def run(
     run has the job, this one ends with exit code 75. With --quiet a successful run prints nothing. Where verify found
     differences, or close-month could not close all that is due, it says so and ends with exit code 3.
 
+    A slot that a timer's run has done, on whichever host, is not done again: the run ends with 0. At night it waits for a
+    database out of reach, as long as `job_retry_within` allows. Told to end, by SIGTERM or Ctrl-C, it does so after its
+    current transaction; told twice, at once.
+
     \b
     Examples:
       avatarlab job run monthly-usage
+      avatarlab --quiet job run monthly-usage --scheduled
       avatarlab job run monthly-usage --month 2026-03 --dry-run
       avatarlab job run platform-statistics --from 2026-03-01 --to 2026-03-31
     """
+    from avatarlab_cli.process import signals_deferred
     from avatarlab_cli.queries import changes, jobs
     from avatarlab_cli.rollup import rates
     from avatarlab_cli.show import demand_options, show
@@ -102,14 +115,18 @@ def run(
     with telling as outcome:
         prices = rates.load(invocation.settings.get("rates_file"))
         invocation.demand_permission()
-        order = replace(_order(context, prices, window, preview), run_id=run_id)
-        done = execute(invocation.job_database, chosen, order)
-        _log(context, chosen, done)
-        found = list(_found(done))
-        outcome.code = ExitCode.FOUND if found else ExitCode.OK
-        outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
-    if not (dry_run or invocation.is_quiet):
-        show(context, lambda _: jobs.show(done.run_id))
+        order = _order(context, prices, window, preview, slot=_slot(context, scheduled, window))
+        order = replace(order, run_id=run_id, progress=outcome.progress)
+        # What is told of a run that a signal came too late for is that it succeeded.
+        with signals_deferred():
+            done = execute(invocation.job_database, chosen, order)
+            found = list(_found(done))
+            outcome.code = ExitCode.FOUND if found else ExitCode.OK
+            outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
+            if not (dry_run or invocation.is_quiet):
+                show(context, lambda _: jobs.show(done.record))
+    if done.status == "skipped":
+        invocation.environment.say(f"the slot {done.slot:%Y-%m-%d %H:%M}Z is done, by run {done.done_by}")
     for sentence in found:
         invocation.environment.show(sentence)
     if found:
@@ -253,8 +270,8 @@ def backfill(
 ) -> None:
     """Compute past months anew, one after the other, while the regular jobs go on.
 
-    Each month is whole by itself, and what is interrupted names the command that goes on. While another run has the
-    lock it is waited for.
+    Each month is whole by itself, and what is interrupted names the command that goes on; a first Ctrl-C lets the
+    current transaction end. While another run has the lock it is waited for.
 
     \b
     Examples:
@@ -274,10 +291,10 @@ def backfill(
     prices = rates.load(invocation.settings.get("rates_file"))
     invocation.demand_permission()
     progress = invocation.progress(f"of {len(verifying.months_of(window))} months")
-    preview = _shows_nothing if dry_run else None
+    order = _order(context, prices, None, _shows_nothing if dry_run else None)
     rows: list[dict[str, object]] = []
     try:
-        for row in each_month(invocation.job_database, window, prices, pause, preview):
+        for row in each_month(invocation.job_database, window, order, pause):
             rows.append(row)
             if progress:
                 progress(str(row["month"]), len(rows))
@@ -344,8 +361,13 @@ def _shows_nothing(connection: "sa.Connection", result: "Result", changes: "Repo
 
 
 def _order(
-    context: typer.Context, prices: "RateCard", window: Window | None, preview: "Preview | None" = None
+    context: typer.Context,
+    prices: "RateCard",
+    window: Window | None,
+    preview: "Preview | None" = None,
+    slot: datetime | None = None,
 ) -> "Order":
+    from avatarlab_cli.logs import logger
     from jobs.runner import Order
 
     settings = current(context).settings
@@ -355,7 +377,25 @@ def _order(
         preview=preview,
         close_after_days=int(settings.require("close_after_days")),
         verify_within_days=int(settings.require("verify_within_days")),
+        slot=slot,
+        retry_seconds=settings.seconds("job_retry_within"),
+        log=logger(current(context)),
     )
+
+
+def _slot(context: typer.Context, scheduled: bool | None, window: Window | None) -> datetime | None:
+    """Return when a timer started this run, None where none did; raises UsageError where it names days as well."""
+    from jobs.slots import VARIABLE, told_by_systemd
+
+    invocation = current(context)
+    told = told_by_systemd(invocation.variables.get(VARIABLE))
+    if window is not None:
+        if scheduled:
+            raise UsageError("--scheduled does all that is outstanding", hint="leave out the days")
+        return None
+    if scheduled is None:
+        return told
+    return (told or invocation.clock()) if scheduled else None
 
 
 def _job(name: str) -> Job:
@@ -395,20 +435,6 @@ def _preview(
     is_any = result.window.first < result.window.end
     said = f"dry run of {result.window}: nothing was changed" if is_any else "dry run: there is nothing to do"
     invocation.environment.say(said)
-
-
-def _log(context: typer.Context, chosen: Job, done: "Run") -> None:
-    from avatarlab_cli.logs import logger
-
-    logger(current(context)).info(
-        "job succeeded",
-        job=chosen.name,
-        run=str(done.run_id),
-        seconds=round(done.seconds, 3),
-        rows_read=done.result.rows_read,
-        rows_written=done.result.rows_written,
-        skipped=sorted(done.result.skipped),
-    )
 
 
 app.add_typer(job_telling.app)

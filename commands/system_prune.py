@@ -131,12 +131,12 @@ def _prune(context: typer.Context, log: "sa.Table", before: date) -> None:
     progress = invocation.progress(f"of {due:,} rows")
     deleted = Deleted(log.name, before, undated)
     try:
-        with signals_deferred() as is_told_to_end:
+        with signals_deferred() as ending:
             for batch in prune(invocation.job_database, log, before, order):
                 deleted.add(batch)
                 if progress:
                     progress(log.name, deleted.rows)
-                if is_told_to_end():
+                if ending.is_told():
                     break
     except BaseException:
         if deleted.rows:

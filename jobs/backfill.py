@@ -7,12 +7,13 @@ from uuid import uuid4
 
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
+from avatarlab_cli.process import Ending, signals_deferred
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import verifying, windows
-from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.timeframe import Window, month_window
+from jobs.order import Order, Run
 from jobs.registry import BY_NAME
-from jobs.runner import Order, Preview, Run, demand_current_schema, execute, today_of
+from jobs.runner import demand_current_schema, execute, today_of
 
 # How long another run is waited for, and how often it is asked.
 PATIENCE_SECONDS, ASK_SECONDS = 900.0, 1.0
@@ -23,13 +24,12 @@ COLUMNS = (
 )
 
 
-def each_month(
-    database: Database, window: Window, prices: RateCard, pause: float, preview: Preview | None = None
-) -> Iterator[dict[str, object]]:
+def each_month(database: Database, window: Window, order: Order, pause: float) -> Iterator[dict[str, object]]:
     """Compute usage, then statistics, of each month the window touches; yields a row a month, resting in between.
 
-    With a `preview` nothing is kept, and so statistics are those of the usage that is stored now. Before anything is
-    done, raises UsageError for a month to come and RefusedError for a closed one; BusyError where another run does not end.
+    The order is what all runs have in common. With a `preview` nothing is kept, and so statistics are those of the usage
+    that is stored now. Before anything is done, raises UsageError for a month to come and RefusedError for a closed one;
+    BusyError where another run does not end. Told to end by a signal, it ends after the current transaction.
     """
     months = verifying.months_of(window)
     with database.read() as connection:
@@ -37,19 +37,22 @@ def each_month(
         today = today_of(connection)
         windows.demand_begun(month_window(months[-1]), today)
         windows.resolve(connection, month_window(months[0]), today)
-    for number, month in enumerate(months):
-        order = Order(prices, month_window(month), preview=preview)
-        runs = [_patiently(database, name, order) for name in ("monthly-usage", "platform-statistics")]
-        yield {
-            "month": f"{month:%Y-%m}",
-            "rows_written": sum(run.result.rows_written for run in runs),
-            "seconds": round(sum(run.seconds for run in runs), 3),
-        }
-        if number + 1 < len(months):
-            time.sleep(pause)
+    with signals_deferred() as ending:
+        for number, month in enumerate(months):
+            own = replace(order, window=month_window(month))
+            runs = [
+                _patiently(database, name, own, ending) for name in ("monthly-usage", "platform-statistics")
+            ]
+            yield {
+                "month": f"{month:%Y-%m}",
+                "rows_written": sum(run.result.rows_written for run in runs),
+                "seconds": round(sum(run.seconds for run in runs), 3),
+            }
+            if number + 1 < len(months):
+                ending.rest(pause)
 
 
-def _patiently(database: Database, name: str, order: Order) -> Run:
+def _patiently(database: Database, name: str, order: Order, ending: Ending) -> Run:
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -57,4 +60,4 @@ def _patiently(database: Database, name: str, order: Order) -> Run:
         except BusyError:
             if time.monotonic() > end:
                 raise
-            time.sleep(ASK_SECONDS)
+            ending.rest(ASK_SECONDS)

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from avatarlab_cli.database import Database
 from avatarlab_cli.telling.news import mark_of
 from avatarlab_cli.telling.webhook import Matter
+from jobs.order import Run
 from jobs.result import Result
-from jobs.runner import Run
 
 # How much of a user's use is over a limit changes with every run, which limits it is over seldom.
 _OVER = sa.text("""

@@ -1,77 +1,40 @@
 """Runs a job: one lock, one transaction or several in turn, one record of what happened."""
 
-import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 from importlib import import_module
-from typing import Any, NoReturn
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 
-from avatarlab_cli import __version__, migrations
-from avatarlab_cli.database import (
-    Database,
-    cause_of,
-    is_transient,
-    retried,
-    translated,
-    try_lock,
-    wait_for_lock,
+from avatarlab_cli import migrations
+from avatarlab_cli.database import Database, translated, try_lock, wait_for_lock
+from avatarlab_cli.errors import (
+    AvatarLabError,
+    BusyError,
+    ConfigurationError,
+    UnavailableError,
+    UsageError,
 )
-from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, UsageError
-from avatarlab_cli.process import host, os_user
+from avatarlab_cli.process import Ending, signals_deferred
 from avatarlab_cli.queries import changes
-from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import LOCK, windows
-from avatarlab_cli.rollup.metrics import DEFINITION_VERSION
-from avatarlab_cli.rollup.rates import RateCard
-from avatarlab_cli.schema.private import job_runs, rollup_state
+from avatarlab_cli.schema.private import rollup_state
 from avatarlab_cli.timeframe import Window
-from jobs.registry import JOBS, Job
-from jobs.result import Result, Task
+from jobs import records
+from jobs.order import Order, Preview, Run
+from jobs.patience import Patience, is_lost, is_passing, is_unrecordable
+from jobs.registry import Job
+from jobs.result import Result
+from jobs.slots import slot_of
 
-# A run that lost a race for a row is run again.
-FIRST_WAIT_SECONDS = 0.2
+if TYPE_CHECKING:
+    from uuid import UUID
 
-Preview = Callable[[sa.Connection, Result, Report], None]
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a caller wants of a job. With a `preview` nothing is kept: it sees the outcome before it is undone.
-
-    A timer's run has a `slot`, the moment of the job's schedule it is for; a run by hand has none. Each order is for
-    one run, whose id it gives.
-    """
-
-    rates: RateCard
-    window: Window | None = None
-    today: date | None = None
-    preview: Preview | None = None
-    close_after_days: int = 3
-    verify_within_days: int = 30
-    slot: datetime | None = None
-    run_id: UUID = field(default_factory=uuid4)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: who it was, what it did, and how many attempts its transactions took together.
-
-    `status` is succeeded, or skipped where another run had done the slot: then `result` is what it did before it saw that.
-    """
-
-    run_id: UUID
-    result: Result
-    seconds: float
-    status: str = "succeeded"
-    slot: datetime | None = None
-    attempts: int = 1
+__all__ = ["Order", "Preview", "Run"]
+_EVENTS = {status: f"job {status}" for status in ("succeeded", "skipped", "failed", "busy", "interrupted")}
 
 
 def execute(database: Database, job: Job, order: Order) -> Run:
@@ -79,28 +42,14 @@ def execute(database: Database, job: Job, order: Order) -> Run:
 
     Raises UsageError for days the job does not take, or that lie ahead; BusyError, naming the holder, where another
     run has the lock; ConfigurationError where the schema is not this version's; and whatever the job raises, after
-    it is recorded. Nothing of a failed transaction is kept; those before it are whole by themselves.
+    it is recorded. Nothing of a failed transaction is kept; those before it are whole by themselves. Told to end by a
+    signal, the run ends after its current transaction.
     """
-    started = time.monotonic()
     # What cannot be meant is refused before there is a run to record.
     if order.window is not None and not job.takes_days:
         raise UsageError(f"{job.name} takes no days: {job.why_no_days}", hint="leave them out")
-    with database.read() as connection:
-        demand_current_schema(connection)
-        today = today_of(connection, order.today)
-        if not job.takes_closed_months:
-            windows.resolve(connection, order.window, today)
-        elif order.window is not None:
-            windows.demand_begun(order.window, today)
-    run_id = _begin(database, job, order)
-    try:
-        result = _transactions(database, job, order, run_id)
-    except BaseException as error:
-        _record_failure(database, run_id, error)
-        raise
-    if order.preview is not None:
-        _record(database, run_id, _success(result))
-    return Run(run_id, result, time.monotonic() - started)
+    with signals_deferred() as ending:
+        return _Work(database, job, order, ending).run()
 
 
 def demand_current_schema(connection: sa.Connection) -> None:
@@ -113,163 +62,190 @@ def demand_current_schema(connection: sa.Connection) -> None:
         raise ConfigurationError(f"the database has {missing}", hint="run: avatarlab db migrate")
 
 
-def _transactions(database: Database, job: Job, order: Order, run_id: UUID) -> Result:
-    """Work until nothing is left, and return the result of all transactions; one that lost a race is run again."""
-    done = _raced(database, job, order, run_id, None)
-    while done.then is not None:
-        done = _raced(database, job, order, run_id, done)
-    return done
-
-
-def _raced(database: Database, job: Job, order: Order, run_id: UUID, before: Result | None) -> Result:
-    return retried(lambda: _attempt(database, job, order, run_id, before), _is_lost_race, FIRST_WAIT_SECONDS)
-
-
-def _attempt(database: Database, job: Job, order: Order, run_id: UUID, before: Result | None) -> Result:
-    """Run one transaction, the first or what the one before left; returns the result of all so far."""
-    module = import_module(job.module)
-    with translated(), database.engine.connect() as connection:
-        connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin() as transaction:
-            _lock(database, connection, job, run_id, is_first=before is None)
-            task = before.then if before is not None else None
-            if task is None:
-                today = today_of(connection, order.today)
-                task = Task(
-                    today,
-                    order.rates,
-                    order.window,
-                    order.close_after_days,
-                    order.verify_within_days,
-                    is_at_once=order.preview is not None,
-                )
-            if order.preview is not None:
-                changes.remember(connection, module.TARGET)
-            own: Result = module.run(connection, task)
-            result = own if before is None else before + own
-            if order.preview is not None:
-                order.preview(connection, result, changes.changes(module.TARGET, module.KEYS))
-                transaction.rollback()
-            else:
-                values = _success(result) if result.then is None else _progress(result)
-                connection.execute(sa.update(job_runs).where(job_runs.c.id == run_id).values(values))
-    return result
-
-
 def today_of(connection: sa.Connection, named: date | None = None) -> date:
     """Return the day a run is on: the database's, in UTC, unless one is named."""
     today: date = named or connection.execute(sa.text("SELECT current_date")).scalar_one()
     return today
 
 
-def _lock(database: Database, connection: sa.Connection, job: Job, run_id: UUID, *, is_first: bool) -> None:
-    """Take the job's lock until the transaction ends, and close the records of runs that died holding it.
+class _Work:
+    """A run under way: `done` is what its transactions have committed, `tried` what the last attempt was to commit."""
 
-    Only at its first transaction does a run give way; later it waits, as long as `lock_timeout` allows.
-    """
-    rivals = sa.and_(
-        job_runs.c.job.in_([other.name for other in JOBS if other.lock == job.lock]),
-        job_runs.c.status == "running",
-        job_runs.c.id != run_id,
-    )
-    if not is_first:
-        wait_for_lock(connection, job.lock)
-    elif not try_lock(connection, job.lock):
-        raise BusyError(_busy_message(connection, rivals), hint="it is safe to try again later")
-    if job.lock == LOCK:
-        # The snapshot is older than the lock. Who had it before wrote this row too: where that is not seen, this fails
-        # as a lost race, and is run again.
-        connection.execute(sa.update(rollup_state).values(run_id=run_id))
-    if is_first and connection.scalar(sa.select(sa.exists().where(rivals))):
-        crashed = {"status": "crashed", "finished_at": sa.func.now(), "error_message": "the process died"}
-        # Apart from the run: a rival that has only just begun and finds the lock taken must not wait to say so.
-        with database.write() as other:
-            other.execute(sa.update(job_runs).where(rivals).values(crashed))
+    def __init__(self, database: Database, job: Job, order: Order, ending: Ending) -> None:
+        self.database, self.job, self.order, self.ending = database, job, order, ending
+        self.log = order.log.bind(job=job.name, run=str(order.run_id))
+        self.patience = Patience(order.retry_seconds, ending, self.log)
+        self.started = time.monotonic()
+        self.done: Result | None = None
+        self.tried: Result | None = None
+        self.attempts = self.transactions = 0
+        self.skipped_for: UUID | None = None
+        # Known once it has looked.
+        self.slot: datetime
+        self.today: date
 
+    def run(self) -> Run:
+        """Work until nothing is left, and return what was done."""
+        self.ending.heed()
+        # By hand a database out of reach is told at once; at night it may be starting.
+        self.patience.borne(self._look, lambda error, _: self.order.is_scheduled and is_lost(error))
+        if self._is_over():
+            return self._ended()
+        try:
+            self.patience.borne(
+                lambda: records.begin(self.database, self.job, self.order, self.slot), is_passing
+            )
+            while not self._is_over():
+                self.ending.heed()
+                self.patience.borne(self._transaction, is_passing)
+                if self.order.progress is not None and self.done is not None:
+                    self.order.progress(self.transactions, self.done.rows_written)
+            if self.order.preview is not None and self.done is not None:
+                self._write(records.success(self.done))
+        except BaseException as error:
+            self._fail(error)
+            raise
+        return self._ended()
 
-def _busy_message(connection: sa.Connection, rivals: sa.ColumnElement[bool]) -> str:
-    # Those that died the holder has closed, and those that began after it are as busy as this one.
-    first = sa.select(job_runs).where(rivals).order_by(job_runs.c.started_at).limit(1)
-    holder = connection.execute(first).mappings().one_or_none()
-    if holder is None:
-        return "another run is in progress"
-    return (
-        f"another run is in progress: {holder['job']}, process {holder['pid']} on {holder['host']},"
-        f" since {holder['started_at']:%Y-%m-%d %H:%M:%S}Z (run {holder['id']})"
-    )
+    def _is_over(self) -> bool:
+        """Tell whether nothing is left: all is done, or another run has done it."""
+        return self.skipped_for is not None or (self.done is not None and self.done.then is None)
 
+    def _look(self) -> None:
+        """Look whether there is anything to do; raises what forbids it."""
+        order, job = self.order, self.job
+        with self.database.read() as connection:
+            demand_current_schema(connection)
+            self.today = today_of(connection, order.today)
+            now: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+            self.slot = slot_of(job.schedule, order.slot, now) if order.slot is not None else now
+            self.log = self.log.bind(slot=f"{self.slot:%Y-%m-%dT%H:%M:%SZ}")
+            if not job.takes_closed_months:
+                windows.resolve(connection, order.window, self.today)
+            elif order.window is not None:
+                windows.demand_begun(order.window, self.today)
+            self.skipped_for = records.done_by(connection, job, self.slot) if order.is_scheduled else None
 
-def _is_lost_race(error: AvatarLabError) -> bool:
-    cause = cause_of(error)
-    return cause is not None and is_transient(cause)
+    def _transaction(self) -> None:
+        """Try one transaction, the first or what the one before left."""
+        self.attempts += 1
+        with translated(), self.database.engine.connect() as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin() as transaction:
+                self._lock(connection)
+                stand = records.stand(connection, self.job, self.order, self.slot)
+                if stand.transactions == self.transactions:
+                    self._attempt(connection, stand)
+                elif self.tried is None or stand.transactions != self.transactions + 1:
+                    raise UnavailableError(
+                        "the database has lost what this run had committed",
+                        hint="a server that was behind has taken over: the next run does what is missing",
+                    )
+                # Else only the word of the last attempt's commit was lost.
+                if self.order.preview is not None:
+                    transaction.rollback()
+        if self.skipped_for is None:
+            self.done, self.tried = self.tried, None
+            self.transactions += self.order.preview is None
 
+    def _attempt(self, connection: sa.Connection, stand: records.Stand) -> None:
+        """Do the work of a transaction, unless another run has done the slot."""
+        if stand.done_by is not None:
+            records.write(connection, self.order.run_id, self._counted(records.skip(stand.done_by), 0))
+            self.skipped_for = stand.done_by
+            return
+        module = import_module(self.job.module)
+        task = self.done.then if self.done is not None else None
+        if self.order.preview is not None:
+            changes.remember(connection, module.TARGET)
+        own: Result = module.run(connection, task or self.order.task(today_of(connection, self.order.today)))
+        self.tried = own if self.done is None else self.done + own
+        if self.order.preview is not None:
+            self.order.preview(connection, self.tried, changes.changes(module.TARGET, module.KEYS))
+        else:
+            is_last = self.tried.then is None
+            values = records.success(self.tried) if is_last else records.progress(self.tried)
+            records.write(connection, self.order.run_id, self._counted(values, 1))
 
-def _begin(database: Database, job: Job, order: Order) -> UUID:
-    """Record that a run begins, in a transaction of its own: it must be seen while the run is under way."""
-    row = {
-        "id": order.run_id,
-        "job": job.name,
-        "status": "running",
-        "window_from": order.window and order.window.first,
-        "window_to": order.window and order.window.end,
-        "is_dry_run": order.preview is not None,
-        "host": host(),
-        "pid": os.getpid(),
-        "os_user": os_user(),
-        "version": __version__,
-        "definition_version": DEFINITION_VERSION,
-        "rate_card_version": order.rates.version,
-        "server_version": sa.func.current_setting("server_version"),
-    }
-    with database.write() as connection:
-        connection.execute(sa.insert(job_runs).values(row))
-    return order.run_id
+    def _lock(self, connection: sa.Connection) -> None:
+        """Take the job's lock until the transaction ends, and close the records of runs that died holding it.
 
+        Only at its first transaction does a run give way; later it waits, as long as `lock_timeout` allows, and so it
+        does for its own former attempt, whose connection was lost.
+        """
+        run_id, is_first = self.order.run_id, self.transactions == 0
+        if not is_first or self.patience.has_lost:
+            wait_for_lock(connection, self.job.lock)
+        elif not try_lock(connection, self.job.lock):
+            raise BusyError(
+                records.holder(connection, self.job, run_id), hint="it is safe to try again later"
+            )
+        if self.job.lock == LOCK:
+            # The snapshot is older than the lock. Who had it before wrote this row too: where that is not seen, this
+            # fails as a lost race, and is run again.
+            connection.execute(sa.update(rollup_state).values(run_id=run_id))
+        if is_first:
+            for dead in records.close_dead(self.database, connection, self.job, run_id):
+                self.log.warning("closed the record of a run that left no word of its end", closed=str(dead))
 
-def _success(result: Result) -> dict[str, Any]:
-    return {
-        "status": "succeeded",
-        "finished_at": sa.func.clock_timestamp(),
-        **_progress(result),
-        "error_class": None,
-        "error_message": None,
-    }
+    def _counted(self, values: Mapping[str, Any], more: int) -> dict[str, Any]:
+        return {**values, "attempts": self.attempts, "transactions": self.transactions + more}
 
+    def _write(self, values: Mapping[str, Any]) -> None:
+        """Complete the record, in a transaction of its own."""
 
-def _progress(result: Result) -> dict[str, Any]:
-    return {
-        # A run without any row to count has no first day.
-        "window_from": None if result.window.first == date.min else result.window.first,
-        "window_to": result.window.end,
-        "rows_read": result.rows_read,
-        "rows_written": result.rows_written,
-        "metrics_skipped": result.skipped,
-        "undated": result.undated,
-        "details": result.details,
-    }
+        def attempt() -> None:
+            with self.database.write() as connection:
+                records.write(connection, self.order.run_id, {**values, "attempts": self.attempts})
 
+        self.patience.borne(attempt, is_unrecordable)
 
-def _record_failure(database: Database, run_id: UUID, error: BaseException) -> None:
-    """Record why a run ended; where even that fails, the next run closes the record."""
-    interrupted = isinstance(error, KeyboardInterrupt | BrokenPipeError)
-    status = "interrupted" if interrupted else "busy" if isinstance(error, BusyError) else "failed"
-    with suppress(AvatarLabError):
-        _record(
-            database,
-            run_id,
-            {
-                "status": status,
-                "error_class": type(error).__name__,
-                # What ends a process says nothing itself.
-                "error_message": str(error) or f"{status} before its end",
-            },
+    def _fail(self, error: BaseException) -> None:
+        """Record why the run ended; where even that fails, the next run closes the record."""
+        try:
+            self._write(records.failure(error))
+        except (AvatarLabError, KeyboardInterrupt) as other:
+            self.log.warning("the run's end is not recorded", error=str(other) or type(other).__name__)
+        status = records.status_of(error)
+        say = self.log.error if status == "failed" else self.log.warning
+        what = {"error_class": type(error).__name__, "error": str(error)}
+        say(_EVENTS[status], **self._summary(status), **what, is_summary=True)
+
+    def _ended(self) -> Run:
+        """Return the finished run, and log what it did."""
+        status = "succeeded" if self.skipped_for is None else "skipped"
+        other = {} if self.skipped_for is None else {"done_by": str(self.skipped_for)}
+        self.log.info(_EVENTS[status], **self._summary(status), **other, is_summary=True)
+        return Run(
+            self.order.run_id,
+            self.done or Result(Window(self.today, self.today), 0, 0),
+            time.monotonic() - self.started,
+            status,
+            self.slot,
+            self.attempts,
+            self.transactions,
+            self.skipped_for,
         )
 
-
-def _record(database: Database, run_id: UUID, values: dict[str, Any]) -> None:
-    ended = {"finished_at": sa.func.clock_timestamp(), **values}
-    with database.write() as connection:
-        connection.execute(sa.update(job_runs).where(job_runs.c.id == run_id).values(ended))
+    def _summary(self, status: str) -> dict[str, object]:
+        """Return everything that was counted, as it is committed."""
+        done = self.done
+        counted: dict[str, object] = {
+            "status": status,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "attempts": self.attempts,
+            "transactions": self.transactions,
+        }
+        if done is None:
+            return counted
+        return counted | {
+            "window": [f"{done.window.first}", f"{done.window.end - timedelta(days=1)}"],
+            "rows_read": done.rows_read,
+            "rows_written": done.rows_written,
+            "skipped": done.skipped,
+            "undated": done.undated,
+            "details": done.details,
+        }
 
 
 def main(name: str) -> NoReturn:

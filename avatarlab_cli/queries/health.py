@@ -116,7 +116,7 @@ def _runs(platform: Platform, now: datetime) -> Iterator[Row]:
         sa.or_(runs.c.started_at >= now - timedelta(days=7), runs.c.status == "running"),
     )
     found = platform.connection.execute(recent.order_by(runs.c.started_at)).all()
-    ended = {run.job: run.status for run in found if run.status not in ("running", "busy")}
+    ended = {run.job: run.status for run in found if run.status not in ("running", "busy", "skipped")}
     failed = sum(run.status in FAILED_RUNS for run in found)
     state = BAD if any(status in FAILED_RUNS for status in ended.values()) else WARN if failed else OK
     yield _row("runs failed in 7 days", state, str(failed), more)

@@ -14,11 +14,13 @@ job_runs = sa.Table(
     metadata,
     identifier(),
     sa.Column("job", sa.Text, nullable=False),
+    # The moment of its schedule a timer's run is for, or the one at which a run by hand began.
     sa.Column("slot", TIME),
+    sa.Column("is_scheduled", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column(
         "status",
         sa.Text,
-        one_of("status", "running", "succeeded", "failed", "busy", "interrupted", "crashed"),
+        one_of("status", "running", "succeeded", "failed", "busy", "interrupted", "crashed", "skipped"),
         nullable=False,
     ),
     stamp("started_at"),
@@ -40,9 +42,19 @@ job_runs = sa.Table(
     sa.Column("definition_version", sa.Integer),
     sa.Column("rate_card_version", sa.Text),
     sa.Column("server_version", sa.Text),
+    # How often its transactions were tried, and how many are committed; not known of runs before these columns.
+    sa.Column("attempts", sa.Integer),
+    sa.Column("transactions", sa.Integer),
     schema=SCHEMA,
 )
 sa.Index("job_runs_job_started_at_idx", job_runs.c.job, job_runs.c.started_at.desc())
+sa.Index(
+    "job_runs_job_slot_idx",
+    job_runs.c.job,
+    job_runs.c.slot,
+    unique=True,
+    postgresql_where=sa.text("status = 'succeeded' AND is_scheduled"),
+)
 
 usage_daily = sa.Table(
     "usage_daily",

@@ -25,12 +25,13 @@ _WELL = frozenset({ExitCode.OK, ExitCode.FOUND})
 class Outcome:
     """How a run ended: as the caller has said, whatever comes after, else as what it raises says.
 
-    What it found is asked for only where somebody is told.
+    What it found is asked for only where somebody is told. `progress` is told of transactions and rows written so far.
     """
 
     code: ExitCode | None = None
     findings: Callable[[], Iterable[Matter]] = tuple
     error: BaseException | None = None
+    progress: Callable[[int, int], None] | None = None
 
 
 @contextmanager
@@ -38,7 +39,13 @@ def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -
     """Tell whom the settings name of a job's run: that it begins; then metrics of all `jobs`, how it ended, what is wrong."""
     notify(invocation.variables, READY="1", STATUS=f"{job}: run {run_id}")
     _quietly(invocation, "heartbeat", lambda: _ping(invocation, job, run_id, None))
-    outcome = Outcome()
+
+    def progress(transactions: int, rows: int) -> None:
+        notify(
+            invocation.variables, STATUS=f"{job}: transaction {transactions} done, {rows} rows written so far"
+        )
+
+    outcome = Outcome(progress=progress)
     try:
         with _noted(outcome):
             yield outcome

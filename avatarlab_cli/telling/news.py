@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from avatarlab_cli.context import Context
 from avatarlab_cli.errors import AvatarLabError
@@ -11,7 +12,6 @@ from avatarlab_cli.logs import logger
 from avatarlab_cli.process import host
 from avatarlab_cli.telling.memory import Told, directory, remembered
 from avatarlab_cli.telling.webhook import Matter, Webhook
-from avatarlab_cli.timeframe import parse_duration
 
 
 def webhook_of(invocation: Context) -> Webhook | None:
@@ -24,7 +24,7 @@ def webhook_of(invocation: Context) -> Webhook | None:
         url.text,
         f"avatarlab on {host()}" + (f", {profile}" if profile else ""),
         invocation.clock(),
-        parse_duration(invocation.settings.require("remind_after")),
+        timedelta(seconds=invocation.settings.seconds("remind_after")),
         invocation.variables.get("INVOCATION_ID"),
     )
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -237,7 +238,10 @@ def test_75_a_job_that_is_taken(demo_conninfo: str) -> None:
                 " VALUES ('platform-statistics', 'running', 4242, 'elsewhere')"
             )
         refused = process(demo_conninfo, "job", "run", "monthly-usage")
-    assert_clear(refused, ExitCode.BUSY, "platform-statistics, process 4242 on elsewhere", "try again")
+    line, _, said = refused.err.partition("\n")
+    assert (json.loads(line)["event"], json.loads(line)["level"]) == ("job busy", "warning")
+    shown = Outcome(refused.code, refused.out, said)
+    assert_clear(shown, ExitCode.BUSY, "platform-statistics, process 4242 on elsewhere", "try again")
     assert contents(demo_conninfo) == before
     assert [record["status"] for record in runs(demo_conninfo)] == ["running", "busy"]
 
@@ -316,7 +320,7 @@ def test_78_an_act_before_the_migration(
 def test_130_and_143_a_signal_during_a_job(
     demo_conninfo: str, number: signal.Signals, code: ExitCode, word: str
 ) -> None:
-    """A job that is told to stop gives its statement up, keeps nothing, and records that it was interrupted."""
+    """A job that is told twice to stop gives its statement up, keeps nothing, and records that it was interrupted."""
     before = contents(demo_conninfo)
     with psycopg.connect(demo_conninfo) as blocker:
         blocker.execute("LOCK TABLE monthly_usage")
@@ -329,8 +333,14 @@ def test_130_and_143_a_signal_during_a_job(
         )
         wait_until(lambda: is_anyone_waiting(blocker))
         running.send_signal(number)
+        # Two that come at once are one to the process.
+        time.sleep(0.5)
+        assert (running.poll(), is_anyone_waiting(blocker)) == (None, True)
+        running.send_signal(number)
         out, err = running.communicate(timeout=60)
-    assert Outcome(running.returncode, out, err) == Outcome(code, "", f"avatarlab: {word}\n")
+    line, _, said = err.partition("\n")
+    assert Outcome(running.returncode, out, said) == Outcome(code, "", f"avatarlab: {word}\n")
+    assert json.loads(line)["event"] == "job interrupted"
     assert contents(demo_conninfo) == before
     (record,) = runs(demo_conninfo)
     assert (record["status"], record["finished_at"] is None) == ("interrupted", False)

@@ -47,7 +47,6 @@ def database(server_conninfo: str, migrated_panel_template: str) -> Iterator[str
     """Runs of known times: check-limits has none but a dry one, and verify found two figures wrong."""
     with created_database(server_conninfo, migrated_panel_template) as conninfo:
         with psycopg.connect(conninfo) as connection:
-            connection.execute("ALTER TABLE avatarlab_admin.job_runs DROP CONSTRAINT job_runs_status_check")
             for job, ran in HISTORY.items():
                 for hours, status, seconds, read, written in ran:
                     begun = NOW - hours * HOUR

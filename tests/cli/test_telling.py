@@ -116,7 +116,7 @@ def test_a_failure(database: str, monitor: Listener, tmp_path: Path, body: Simpl
         body.run = lambda connection, _, wrong=wrong: connection.execute(sa.text(wrong))
         failed = invoke(database, *RUN, env=env)
         assert failed.code == 1
-        assert failed.err.startswith("avatarlab: the database refused: ")
+        assert failed.err.splitlines()[-2].startswith("avatarlab: the database refused: ")
     body.run = lambda _, __: NOTHING
     for _ in range(2):
         assert invoke(database, *RUN, env=env) == Outcome(0, "", "")
@@ -127,7 +127,9 @@ def test_a_failure(database: str, monitor: Listener, tmp_path: Path, body: Simpl
         *("/check-limits/start", "/check-limits", "/services"),
         *("/check-limits/start", "/check-limits"),
     ]
-    assert monitor.requests[1].body.splitlines() == [
+    logged, *said = monitor.requests[1].body.splitlines()
+    assert json.loads(logged)["run"] == parse_qs(urlsplit(monitor.requests[1].path).query)["rid"][0]
+    assert said == [
         "the database refused: division by zero",
         "--debug shows the statement",
     ]
@@ -388,8 +390,9 @@ def test_systemd_is_told(database: str, tmp_path: Path, is_abstract: bool) -> No
         systemd.bind(name.replace("@", "\0", 1))
         systemd.settimeout(10)
         assert invoke(database, *RUN, env=env).code == 0
-        heard = [systemd.recv(4096).decode().splitlines() for _ in range(2)]
+        heard = [systemd.recv(4096).decode().splitlines() for _ in range(3)]
     (run,) = runs(database)
+    assert heard[1] == ["STATUS=check-limits: transaction 1 done, 0 rows written so far"]
     assert heard[0] == ["READY=1", f"STATUS=check-limits: run {run['id']}"]
     assert heard[-1][0] == "STOPPING=1"
     assert UUID(heard[0][1].rpartition(" ")[2]) == run["id"]

@@ -5,51 +5,39 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from importlib import import_module
-from types import SimpleNamespace
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
-from avatarlab_cli.database import ATTEMPTS, Database
+from avatarlab_cli.database import Database
 from avatarlab_cli.errors import AvatarLabError, BusyError, ConfigurationError, NotPermittedError, Terminated
 from avatarlab_cli.report import Report
 from avatarlab_cli.rollup import rates
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.timeframe import Window
-from jobs import runner
+from jobs import records
 from jobs.registry import BY_NAME, COMPUTING, Job
 from jobs.result import Result, Task
 from jobs.runner import Order, execute
-from tests.conftest import DEMO_END
 from tests.database.contents import contents, is_anyone_waiting, runs, wait_until
 from tests.database.logins import as_role, login
+from tests.database.probing import (
+    MONTHLY,
+    PATIENT,
+    PROBE,
+    RESULT,
+    TODAY,
+    Body,
+    Probe,
+    order,
+    under_way,
+    write_tier,
+)
 
-TODAY = DEMO_END.date()
-MONTHLY = BY_NAME["monthly-usage"]
-PROBE = Job("monthly-usage", "tests.probe_job", "stands in for a job", MONTHLY.lock, MONTHLY.schedule)
-RESULT = Result(Window(date(2025, 6, 1), date(2025, 7, 1)), rows_read=3, rows_written=2, skipped={"a": "why"})
-PATIENT = {"lock_timeout": "0", "statement_timeout": "60s"}
-Body = Callable[[sa.Connection, Task], Result]
-Probe = Callable[[Body], Job]
-
-
-@pytest.fixture
-def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
-    """Return a job that does what the test says."""
-
-    def make(body: Body) -> Job:
-        module = SimpleNamespace(
-            run=body, TARGET=sa.table("subscription_tiers", schema="public"), KEYS=["id"]
-        )
-        monkeypatch.setitem(sys.modules, PROBE.module, module)
-        return PROBE
-
-    return make
+GONE = "it left no word of its end: the process died, or could not reach the database any more"
 
 
 @pytest.fixture
@@ -58,41 +46,12 @@ def database(migrated_panel_conninfo: str) -> Database:
     return Database(migrated_panel_conninfo, PATIENT)
 
 
-def order() -> Order:
-    return Order(rates.load(), today=TODAY)
-
-
-def write_tier(connection: sa.Connection, _: Task) -> Result:
-    connection.execute(sa.text("UPDATE subscription_tiers SET description = 'changed'"))
-    return RESULT
-
-
 def failing(error: BaseException) -> Body:
     def body(connection: sa.Connection, task: Task) -> Result:
         write_tier(connection, task)
         raise error
 
     return body
-
-
-@contextmanager
-def under_way(database: Database, probe: Probe) -> Iterator[None]:
-    """Have a run under way in another thread for the time of the block."""
-    begun, done = threading.Event(), threading.Event()
-
-    def body(_: sa.Connection, __: Task) -> Result:
-        begun.set()
-        assert done.wait(30)
-        return RESULT
-
-    thread = threading.Thread(target=execute, args=(database, probe(body), order()))
-    thread.start()
-    try:
-        assert begun.wait(30)
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_the_record_of_a_success(database: Database, probe: Probe) -> None:
@@ -172,12 +131,11 @@ def test_of_two_that_begin_together_each_has_a_true_record(database: Database, p
         return RESULT
 
     job = probe(body)
-    announce = runner._begin
+    announce = records.begin
 
-    def begin(*arguments: object) -> object:
-        run_id = announce(*arguments)  # type: ignore[arg-type]  # handed through
+    def begin(database: Database, job: Job, order: Order, slot: datetime) -> None:
+        announce(database, job, order, slot)
         together.wait()
-        return run_id
 
     outcomes: list[str] = []
 
@@ -190,7 +148,7 @@ def test_of_two_that_begin_together_each_has_a_true_record(database: Database, p
             ended.set()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "_begin", begin)
+        patch.setattr(records, "begin", begin)
         threads = [threading.Thread(target=run) for _ in range(2)]
         for thread in threads:
             thread.start()
@@ -226,7 +184,7 @@ def test_a_killed_run_is_closed_by_the_next(demo_conninfo: str) -> None:
     assert [record["status"] for record in runs(demo_conninfo)] == ["running"]
     execute(Database(demo_conninfo), MONTHLY, order())
     killed, done = runs(demo_conninfo)
-    assert (killed["status"], killed["error_message"]) == ("crashed", "the process died")
+    assert (killed["status"], killed["error_message"]) == ("crashed", GONE)
     assert killed["finished_at"] is not None
     assert (done["status"], done["error_message"]) == ("succeeded", None)
 
@@ -314,40 +272,6 @@ def test_a_login_that_lacks_a_right_is_refused(
         assert contents(demo_conninfo) == before
     (record,) = runs(demo_conninfo)
     assert (record["status"], record["error_class"]) == ("failed", "NotPermittedError")
-
-
-def test_a_lost_race_is_run_again(database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A serialization failure costs another attempt; the record tells of the one that succeeded."""
-    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0)
-    attempts = []
-
-    def body(connection: sa.Connection, task: Task) -> Result:
-        attempts.append(task)
-        if len(attempts) < ATTEMPTS:
-            connection.execute(sa.text("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"))
-        return write_tier(connection, task)
-
-    execute(database, probe(body), order())
-    (record,) = runs(database.conninfo)
-    assert (len(attempts), record["status"], record["error_class"]) == (ATTEMPTS, "succeeded", None)
-
-
-def test_a_race_lost_again_and_again_is_busy(
-    database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the last attempt the run gives up as busy: it may succeed later."""
-    monkeypatch.setattr(runner, "FIRST_WAIT_SECONDS", 0)
-    attempts = []
-
-    def body(connection: sa.Connection, task: Task) -> Result:
-        attempts.append(task)
-        connection.execute(sa.text("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$"))
-        return RESULT
-
-    with pytest.raises(BusyError):
-        execute(database, probe(body), order())
-    (record,) = runs(database.conninfo)
-    assert (len(attempts), record["status"]) == (ATTEMPTS, "busy")
 
 
 def test_a_job_sees_one_snapshot_and_its_order(database: Database, probe: Probe) -> None:

@@ -264,7 +264,9 @@ def test_what_was_never_computed_is_found_and_filled(
 
     monkeypatch.setattr(backfill, "execute", busy_at_first)
     monkeypatch.setattr(backfill, "ASK_SECONDS", 0.0)
-    (row,) = backfill.each_month(database, Window(date(2025, 5, 3), date(2025, 5, 10)), rates.load(), 0)
+    (row,) = backfill.each_month(
+        database, Window(date(2025, 5, 3), date(2025, 5, 10)), Order(rates.load()), 0
+    )
     assert tried == ["monthly-usage", "monthly-usage", "platform-statistics"]
     assert (row["month"], row["rows_written"]) != ("2025-05", 0)
     assert missing(database) == []

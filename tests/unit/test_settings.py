@@ -278,7 +278,8 @@ def test_every_setting_has_a_variable(place: Place) -> None:
     """Each setting can be set by a variable of its own."""
     values = {"color": "never", "log_format": "json", "no_input": "1", "debug": "1", "job_work_mem": "1MB"}
     values |= {s.name: "5s" for s in SETTINGS if s.name.endswith("timeout")}
-    values |= {"profile": "demo", "close_after_days": "5", "verify_within_days": "9", "remind_after": "2d"}
+    values |= {"job_retry_within": "5s", "remind_after": "2d"}
+    values |= {"profile": "demo", "close_after_days": "5", "verify_within_days": "9"}
     variables = {setting.variable: values.get(setting.name, "x") for setting in SETTINGS}
     settings = place.settings(variables=variables)
     assert {value.origin for _, value in settings.items() if value} == {
