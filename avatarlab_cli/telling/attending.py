@@ -16,8 +16,8 @@ from avatarlab_cli.telling.news import mark_of, tell, webhook_of
 from avatarlab_cli.telling.notify import notify
 from avatarlab_cli.telling.webhook import Matter
 
-# Ends that are neither good nor bad: another run does the work, or who interrupted it knows.
-_NO_NEWS = frozenset({ExitCode.BUSY, ExitCode.INTERRUPTED})
+# Ends that are neither good nor bad: another run does the work, or who mistyped or interrupted it knows.
+_NO_NEWS = frozenset({ExitCode.USAGE, ExitCode.BUSY, ExitCode.INTERRUPTED})
 _WELL = frozenset({ExitCode.OK, ExitCode.FOUND})
 
 

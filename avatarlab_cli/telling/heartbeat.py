@@ -31,7 +31,8 @@ class Heartbeat:
         A run that gave way to another is but noted: whether its work is done in time, the monitor sees by itself.
         """
         ending = {ExitCode.OK: "", ExitCode.BUSY: "/log"}.get(code, f"/{code:d}")
-        body = log.encode()[-_LONGEST:]
+        # Not from the middle of a character.
+        body = log.encode()[-_LONGEST:].decode(errors="ignore").encode()
         return post(self._url(ending), body, "text/plain; charset=utf-8", _AT_END)
 
     def _url(self, ending: str) -> str:

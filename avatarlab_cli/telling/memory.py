@@ -14,7 +14,7 @@ from avatarlab_cli.errors import AvatarLabError, BusyError
 from avatarlab_cli.output.sink import private_file
 
 # Whoever is before us may wait for a webhook as long as it has patience.
-_LONGEST_WAIT_SECONDS = 60
+_LONGEST_WAIT_SECONDS = 45
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Messages as Slack takes them, each finding once: again when it changed or stayed long, and once when it is over."""
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 from avatarlab_cli.telling.memory import Told
 from avatarlab_cli.telling.post import Patience, post
 
-_PATIENCE = Patience(tries=4, each=5, total=25)
+_PATIENCE = Patience(tries=4, each=5, total=20)
 # Slack cuts what is longer than 4,000.
 _LONGEST = 3_000
 
@@ -38,13 +39,19 @@ class Webhook:
     invocation: str | None = None
 
     def tell(self, matters: Iterable[Matter], told: dict[str, Told]) -> list[str]:
-        """Post what of the matters is news, and put it down in `told`; returns why some of it could not be posted."""
-        failures = []
+        """Post what of the matters is news, and put it down in `told`; returns why some of it could not be posted.
+
+        Once a message has used up all patience no other is tried: they are news next time.
+        """
+        failures: list[str] = []
+        until = time.monotonic() + _PATIENCE.total
         for matter in matters:
             text, before = matter.finding, told.get(matter.key)
             if text is None and before is None:
                 continue
             if before is None or not self._is_known(matter, before):
+                if failures and time.monotonic() >= until:
+                    break
                 failure = self.post(matter.relief if text is None else text)
                 if failure is not None:
                     failures.append(failure)

@@ -374,6 +374,7 @@ def test_config_show(tmp_path: Path) -> None:
         "XDG_CONFIG_HOME": str(tmp_path),
         "AVATARLAB_DATABASE_URL": "postgresql://ada:s3cr3t-value@db/app",
         "AVATARLAB_LOCK_TIMEOUT": "2s",
+        "AVATARLAB_WEBHOOK_URL": "https://hooks.example.com/services/s3cr3t",
     }
     shown = invoke(
         None,
@@ -394,6 +395,7 @@ def test_config_show(tmp_path: Path) -> None:
         "database_url,postgresql://ada:***@db/app,environment AVATARLAB_DATABASE_URL",
         "color,auto,flag",
         "lock_timeout,2s,environment AVATARLAB_LOCK_TIMEOUT",
+        "webhook_url,https://hooks.example.com/***,environment AVATARLAB_WEBHOOK_URL",
         "statement_timeout,60s,default",
         "rates_file,,",
     } <= set(lines)

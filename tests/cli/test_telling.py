@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from avatarlab_cli.errors import BusyError, ExitCode, Terminated
+from avatarlab_cli.errors import BusyError, ExitCode, Terminated, UsageError
 from avatarlab_cli.telling import heartbeat, post, webhook
 from avatarlab_cli.telling.post import Patience
 from avatarlab_cli.timeframe import Window
@@ -140,6 +140,20 @@ def test_a_failure(database: str, monitor: Listener, tmp_path: Path, body: Simpl
     ]
 
 
+def test_a_long_log(database: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace) -> None:
+    """Of a log the end is sent, in whole characters, and no password in it."""
+
+    def fail(_: sa.Connection, __: Task) -> Result:
+        raise ValueError("ä" * 9_000 + " postgresql://ada:s3cr3t-value@db/app")
+
+    body.run = fail
+    assert invoke(database, *RUN, env=told(monitor, tmp_path)).code == 1
+    sent = monitor.requests[1].body
+    assert sent.startswith("ä")
+    assert sent.endswith("ä postgresql://ada:***@db/app")
+    assert len(sent.encode()) in {9_999, 10_000}
+
+
 def test_a_database_that_is_not_there(monitor: Listener, tmp_path: Path) -> None:
     """What fails before there is a run is told too, without the password of the database; who is told is not told."""
     env = told(monitor, tmp_path)
@@ -155,6 +169,7 @@ def test_a_database_that_is_not_there(monitor: Listener, tmp_path: Path) -> None
     ("error", "end"),
     [
         (BusyError("another run is in progress"), (ExitCode.BUSY, "log", 0)),
+        (UsageError("that lies in the future"), (ExitCode.USAGE, "2", 0)),
         (KeyboardInterrupt(), (ExitCode.INTERRUPTED, "130", 0)),
         (Terminated(), (ExitCode.TERMINATED, "143", 1)),
         (ZeroDivisionError("by zero"), (ExitCode.FAILED, "1", 1)),

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from avatarlab_cli.errors import AvatarLabError
 from avatarlab_cli.telling import webhook as module
 from avatarlab_cli.telling.memory import Told, directory, remembered
+from avatarlab_cli.telling.post import Patience
 from avatarlab_cli.telling.unit import has_told, matter
 from avatarlab_cli.telling.webhook import Matter, Webhook
-from tests.listening import listening, status
+from tests.listening import listening, slowly, status
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -111,6 +112,18 @@ def test_matters_do_not_meet() -> None:
         "a is bad",
     ]
     assert told.keys() == {"a", "b"}
+
+
+def test_no_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a message has used up all patience the others are news next time, not tried one after the other."""
+    monkeypatch.setattr(module, "_PATIENCE", Patience(tries=1, each=0.2, total=0.2))
+    told: dict[str, Told] = {}
+    matters = [Matter(name, "bad", "1") for name in "abc"]
+    with listening() as listener:
+        listener.answers = [slowly(5)]
+        assert webhook(listener.url).tell(matters, told) == ["no answer came in time"]
+        assert len(listener.requests) == 1
+    assert told == {}
 
 
 def test_memory(tmp_path: Path) -> None:
