@@ -8,7 +8,7 @@ from uuid import UUID
 
 from avatarlab_cli.context import Context
 from avatarlab_cli.errors import AvatarLabError, ExitCode, exit_code_of
-from avatarlab_cli.logs import logger
+from avatarlab_cli.logs import Log, logger
 from avatarlab_cli.settings import masked
 from avatarlab_cli.telling import textfile
 from avatarlab_cli.telling.heartbeat import Heartbeat
@@ -38,7 +38,8 @@ class Outcome:
 def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -> Iterator[Outcome]:
     """Tell whom the settings name of a job's run: that it begins; then metrics of all `jobs`, how it ended, what is wrong."""
     notify(invocation.variables, READY="1", STATUS=f"{job}: run {run_id}")
-    _quietly(invocation, "heartbeat", lambda: _ping(invocation, job, run_id, None))
+    log = logger(invocation).bind(job=job, run=str(run_id))
+    _quietly(log, "heartbeat", lambda: _ping(invocation, job, run_id, None))
 
     def progress(transactions: int, rows: int) -> None:
         notify(
@@ -51,15 +52,15 @@ def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -
             yield outcome
     finally:
         notify(invocation.variables, STOPPING="1", STATUS=f"{job}: telling how it ended")
-        _to_the_end(invocation, "metrics", lambda: textfile.write(invocation, jobs))
-        _to_the_end(invocation, "heartbeat", lambda: _ping(invocation, job, run_id, outcome))
-        _to_the_end(invocation, "webhook", lambda: _post(invocation, job, outcome))
+        _to_the_end(log, "metrics", lambda: textfile.write(invocation, jobs))
+        _to_the_end(log, "heartbeat", lambda: _ping(invocation, job, run_id, outcome))
+        _to_the_end(log, "webhook", lambda: _post(invocation, job, outcome))
 
 
 @contextmanager
 def watched(invocation: Context, check: str) -> Iterator[Outcome]:
     """Tell the webhook what a check found, or that it could not be made."""
-    outcome = Outcome()
+    outcome, log = Outcome(), logger(invocation).bind(check=check)
 
     def tell_of_it() -> str | None:
         if webhook_of(invocation) is None:
@@ -70,7 +71,7 @@ def watched(invocation: Context, check: str) -> Iterator[Outcome]:
         with _noted(outcome):
             yield outcome
     finally:
-        _to_the_end(invocation, "webhook", tell_of_it)
+        _to_the_end(log, "webhook", tell_of_it)
 
 
 @contextmanager
@@ -85,15 +86,15 @@ def _noted(outcome: Outcome) -> Iterator[None]:
         outcome.code = ExitCode.OK
 
 
-def _to_the_end(invocation: Context, whom: str, telling: Callable[[], str | None]) -> None:
+def _to_the_end(log: Log, whom: str, telling: Callable[[], str | None]) -> None:
     """Tell somebody after the run: an interrupt ends the telling, the run has ended before."""
     try:
-        _quietly(invocation, whom, telling)
+        _quietly(log, whom, telling)
     except KeyboardInterrupt:
-        _warn(invocation, whom, "interrupted")
+        log.warning("not told", whom=whom, why="interrupted")
 
 
-def _quietly(invocation: Context, whom: str, telling: Callable[[], str | None]) -> None:
+def _quietly(log: Log, whom: str, telling: Callable[[], str | None]) -> None:
     try:
         failure = telling()
     except AvatarLabError as error:
@@ -101,11 +102,7 @@ def _quietly(invocation: Context, whom: str, telling: Callable[[], str | None]) 
     except Exception as error:  # noqa: BLE001 (whatever it is, the run goes on)
         failure = type(error).__name__
     if failure is not None:
-        _warn(invocation, whom, failure)
-
-
-def _warn(invocation: Context, whom: str, why: str) -> None:
-    logger(invocation).warning("not told", whom=whom, why=masked(why))
+        log.warning("not told", whom=whom, why=masked(failure))
 
 
 def _ping(invocation: Context, job: str, run_id: UUID, outcome: Outcome | None) -> str | None:
