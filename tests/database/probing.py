@@ -56,3 +56,38 @@ def under_way(database: Database, probe: Probe) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+class Lines:
+    """A log that keeps its lines: level, event and values. `at` an event it does something, too."""
+
+    def __init__(self, at: Callable[[str], object] = lambda _: None) -> None:
+        self.lines: list[tuple[str, str, dict[str, object]]] = []
+        self._at = at
+        self._bound: dict[str, object] = {}
+
+    def bind(self, **values: object) -> "Lines":
+        """Return a log of the same lines."""
+        bound = Lines(self._at)
+        bound.lines, bound._bound = self.lines, self._bound | values
+        return bound
+
+    def info(self, event: str, **values: object) -> None:
+        """Keep a line."""
+        self._keep("info", event, values)
+
+    def warning(self, event: str, **values: object) -> None:
+        """Keep a line."""
+        self._keep("warning", event, values)
+
+    def error(self, event: str, **values: object) -> None:
+        """Keep a line."""
+        self._keep("error", event, values)
+
+    def events(self) -> list[str]:
+        """Return the events in turn."""
+        return [event for _, event, _ in self.lines]
+
+    def _keep(self, level: str, event: str, values: dict[str, object]) -> None:
+        self.lines.append((level, event, self._bound | values))
+        self._at(event)
