@@ -108,15 +108,19 @@ def run(
     invocation = current(context)
     chosen = _job(name)
     window = _window(month, day, first, last)
+    slot = _slot(context, scheduled, window)
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
     preview = functools.partial(_preview, context) if dry_run else None
     run_id = uuid4()
     telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, tuple(BY_NAME))
     with telling as outcome:
         prices = rates.load(invocation.settings.get("rates_file"))
-        invocation.demand_permission()
-        order = _order(context, prices, window, preview, slot=_slot(context, scheduled, window))
-        order = replace(order, run_id=run_id, progress=outcome.progress)
+        order = replace(
+            _order(context, prices, window, preview, slot=slot),
+            run_id=run_id,
+            progress=outcome.progress,
+            permit=invocation.demand_permission,
+        )
         # What is told of a run that a signal came too late for is that it succeeded.
         with signals_deferred():
             done = execute(invocation.job_database, chosen, order)

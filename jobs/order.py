@@ -23,7 +23,7 @@ class Order:
     """What a caller wants of a job. With a `preview` nothing is kept: it sees the outcome before it is undone.
 
     A timer's run has a `slot`: the moment it was started, by the caller's clock, which is for the job's latest slot
-    up to then; a run by hand has none. Each order is for one run, whose id it gives. What passes is borne for so long.
+    up to then; a run by hand has none. Each order is for one run, whose id it gives. What passes is borne for so long. `permit` raises what forbids the run to whoever calls.
     """
 
     rates: RateCard
@@ -37,6 +37,7 @@ class Order:
     retry_seconds: float = 300.0
     log: Log = field(default_factory=Silence)
     progress: Progress | None = None
+    permit: Callable[[], None] = lambda: None
 
     @property
     def is_scheduled(self) -> bool:

@@ -114,6 +114,7 @@ class _Work:
     def _look(self) -> None:
         """Look whether there is anything to do; raises what forbids it."""
         order, job = self.order, self.job
+        order.permit()
         with self.database.read() as connection:
             demand_current_schema(connection)
             self.today = today_of(connection, order.today)

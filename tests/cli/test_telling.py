@@ -165,6 +165,17 @@ def test_a_database_that_is_not_there(monitor: Listener, tmp_path: Path) -> None
     assert SECRET not in said
 
 
+def test_at_night_a_database_is_waited_for(monitor: Listener, tmp_path: Path) -> None:
+    """A timer's run waits for a database out of reach before it asks anything of it, and tells when that was in vain."""
+    env = told(monitor, tmp_path, AVATARLAB_JOB_RETRY_WITHIN="500ms")
+    for more in ("--scheduled",), ():
+        failed = invoke("host=127.0.0.1 port=1", *RUN, *more, env=env)
+        lines = [line for line in failed.err.splitlines() if '"trying again"' in line]
+        assert failed.code == ExitCode.UNAVAILABLE
+        assert bool(lines) == bool(more)
+    assert len(texts(monitor)) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "end"),
     [
