@@ -64,8 +64,6 @@ def _bounded(url: str, body: bytes, content_type: str, seconds: float) -> _Answe
 
 
 def _try(url: str, body: bytes, content_type: str, seconds: float) -> _Answer:
-    from urllib3.exceptions import HTTPError
-
     headers = {"Content-Type": content_type, "User-Agent": f"avatarlab/{__version__}"}
     try:
         with _manager(url) as manager:
@@ -75,7 +73,7 @@ def _try(url: str, body: bytes, content_type: str, seconds: float) -> _Answer:
             return _judged(response)
     except ValueError:
         return _Answer("the URL cannot be read")
-    except (HTTPError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 (the traceback of a thread would show the URL)
         return _Answer(_why(error), 0)
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -202,6 +203,21 @@ def test_other_ends(  # noqa: PLR0917 (each is a fixture)
     body.run = fail
     code = invoke(database, *RUN, env=told(monitor, tmp_path)).code
     assert (code, monitor.paths[1].removeprefix(f"/{SECRET}/check-limits/"), len(texts(monitor))) == end
+
+
+def test_a_signal_that_came_too_late(
+    database: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
+) -> None:
+    """A run that was done when it was told to end has succeeded, and so it is told, whatever the process ends with."""
+
+    def run(_: sa.Connection, __: Task) -> Result:
+        signal.raise_signal(signal.SIGINT)
+        return NOTHING
+
+    body.run = run
+    assert invoke(database, *RUN, env=told(monitor, tmp_path)).code == ExitCode.INTERRUPTED
+    (record,) = runs(database)
+    assert (record["status"], monitor.paths[1:]) == ("succeeded", [f"/{SECRET}/check-limits"])
 
 
 def test_nobody_hears_of_a_dry_run(database: str, monitor: Listener, tmp_path: Path) -> None:
