@@ -87,7 +87,8 @@ DAILY = {job.name: (job.name, *job.done_by) for job in COMPUTING}
 
 
 def _scheduled(job: Job) -> Scheduled:
-    first = tuple(("job", "run", name) for name in job.follows)
+    # What comes first is no run for this slot, nor for its own.
+    first = tuple(("job", "run", name, "--no-scheduled") for name in job.follows)
     return Scheduled(job.name, ("job", "run", job.name, "--scheduled"), job.schedule, job.summary, first)
 
 
