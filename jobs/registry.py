@@ -87,7 +87,7 @@ DAILY = {job.name: (job.name, *job.done_by) for job in COMPUTING}
 
 
 def _scheduled(job: Job) -> Scheduled:
-    # What comes first is no run for this slot, nor for its own.
+    # Whatever its own slot: it is done anew, right before.
     first = tuple(("job", "run", name, "--no-scheduled") for name in job.follows)
     return Scheduled(job.name, ("job", "run", job.name, "--scheduled"), job.schedule, job.summary, first)
 
