@@ -76,9 +76,9 @@ def demand_visible(program: Program) -> None:
 def demand_readable(program: Program) -> None:
     """Raise ConfigurationError where only its owner can reach the program: timers run as another user."""
     for path in program.needs:
-        real = path.resolve()
-        for each, right in ((real, stat.S_IROTH), *((above, stat.S_IXOTH) for above in real.parents)):
-            if not each.stat().st_mode & right:
-                raise ConfigurationError(
-                    f"{real} cannot be read by others, because of {each}", hint=_ELSEWHERE
-                )
+        for place in (path, path.resolve()):
+            for each, right in ((place, stat.S_IROTH), *((above, stat.S_IXOTH) for above in place.parents)):
+                if not each.stat().st_mode & right:
+                    raise ConfigurationError(
+                        f"{place} cannot be read by others, because of {each}", hint=_ELSEWHERE
+                    )
