@@ -183,7 +183,8 @@ def _booted(script: str, home: Path) -> Iterator[Machine]:
             yield machine
         finally:
             process.kill()
-    wait(lambda: _is_gone(group), "the end of all its processes")
+            process.wait()
+            wait(lambda: _is_gone(group), "the end of all its processes")
 
 
 def _cgroup() -> Path:
