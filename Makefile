@@ -13,7 +13,7 @@ SEED ?= 1
 STATE ?= panel
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-16 test-more test-services lint types imports docs docs-check bench build wheel-check check clean
+.PHONY: help install demo test test-16 test-more test-services test-boot lint types imports docs docs-check bench build wheel-check check clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -57,8 +57,11 @@ test-16: install  ## Run the database tests on PostgreSQL 16 too
 test-more: install  ## Run the database tests on twenty times as many invented inputs (hours)
 	AVATARLAB_TEST_EXAMPLES=20 $(PYTEST) tests/database
 
-test-services: install  ## Run the tests that need Debian's packages postgresql-15 and pgbouncer
+test-services: install  ## Run the tests that need Debian's packages postgresql-15, pgbouncer and systemd
 	$(BIN)/pytest -m services tests/services
+
+test-boot: install  ## Boot a systemd in namespaces and have its timers run jobs; takes root
+	$(BIN)/pytest tests/services/boot.py
 
 lint: install  ## Check style and format
 	$(BIN)/ruff check

@@ -12,7 +12,7 @@ import typer
 from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import AvatarLabError, ExitCode, NotFoundError, UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
-from commands import job_telling, options
+from commands import job_telling, job_timers, options
 from jobs.registry import BY_NAME, JOBS, Job
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jobs.runner import Order, Preview, Run
 
 app = App()
+app.add_typer(job_timers.app, name="timers")
 _LONGEST_PAUSE_SECONDS = 86_400
 Name = Annotated[str, typer.Argument(metavar="JOB", help="Its name, as `job list` shows it.")]
 

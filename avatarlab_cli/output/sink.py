@@ -129,6 +129,13 @@ def public_file(path: Path) -> Iterator[Sink]:
 
 
 @contextmanager
+def public_file(path: Path) -> Iterator[Sink]:
+    """Open a file that all can read, whatever the umask, whole or not at all; raises AvatarLabError."""
+    with _file(path, mode=stat.S_IFREG | 0o644) as stream:
+        yield Sink(stream)
+
+
+@contextmanager
 def _file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     try:
         target = Path(os.path.realpath(path))

@@ -127,6 +127,14 @@ def test_packaged_migrations_are_found(run: Run) -> None:
     assert "enterprise" in script
 
 
+@pytest.mark.parametrize("way", ["--systemd", "--cron"])
+def test_packaged_timers_are_found(run: Run, way: str) -> None:
+    """Units and crontab come from config/systemd and config/cron inside the wheel, and name the program installed."""
+    done = run("avatarlab", "job", "timers", "install", way, "--dry-run")
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert "/venv/bin/avatarlab job run verify --scheduled" in done.stdout.replace(" --quiet", "")
+
+
 def test_job_can_be_run_as_a_module(run: Run) -> None:
     """`python -m jobs.<job>` is the command of the same name."""
     done = run("python", "-m", "jobs.monthly_usage", "--help")
