@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jobs.runner import Order, Preview, Run
 
 app = App()
+app.add_typer(job_telling.app)
 app.add_typer(job_timers.app, name="timers")
 _LONGEST_PAUSE_SECONDS = 86_400
 Name = Annotated[str, typer.Argument(metavar="JOB", help="Its name, as `job list` shows it.")]
@@ -440,6 +441,3 @@ def _preview(
     is_any = result.window.first < result.window.end
     said = f"dry run of {result.window}: nothing was changed" if is_any else "dry run: there is nothing to do"
     invocation.environment.say(said)
-
-
-app.add_typer(job_telling.app)
