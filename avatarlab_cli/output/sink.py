@@ -123,7 +123,7 @@ def private_file(path: Path) -> Iterator[Sink]:
 
 @contextmanager
 def public_file(path: Path) -> Iterator[Sink]:
-    """Open a file that all can read, whatever the umask, whole or not at all; raises AvatarLabError."""
+    """Open a file that everybody can read whatever the umask says, whole or not at all; raises AvatarLabError."""
     with _file(path, mode=stat.S_IFREG | 0o644) as stream:
         yield Sink(stream)
 

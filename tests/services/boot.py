@@ -82,6 +82,13 @@ class Machine:
         assert done.returncode == code, f"{command}: {done.stdout}{done.stderr}\n{self._console.read_text()}"
         return done.stdout
 
+    def succeeds(self, *command: str) -> bool:
+        """Tell whether a command ends with 0."""
+        with suppress(AssertionError):
+            self.run(*command)
+            return True
+        return False
+
     def write(self, path: str, text: str) -> None:
         """Write a file only root can read."""
         self.run("sh", "-c", f'umask 077; mkdir -p "$(dirname {path})"; printf %s "$1" > {path}', "sh", text)
@@ -175,7 +182,7 @@ def _booted(script: str, home: Path) -> Iterator[Machine]:
             wait(lambda: process.poll() is not None or bool(children.read_text()), "a process in namespaces")
             assert process.poll() is None, console.read_text()
             machine = Machine(int(children.read_text()), console)
-            wait(lambda: _is_up(machine), "systemd")
+            wait(lambda: machine.succeeds("systemctl", "is-active", "timers.target"), "systemd")
             machine.run("systemctl", "start", "systemd-journald.service")
             # Where an interpreter has a library of its own, it looks for it where it was before.
             moved = "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/python/lib\n"
@@ -195,12 +202,6 @@ def _cgroup() -> Path:
     if place is None or not own or os.geteuid() != 0:
         pytest.fail("to boot a systemd takes root, and control groups of version 2")
     return place / own[0].lstrip("/")
-
-
-def _is_up(machine: Machine) -> bool:
-    with suppress(AssertionError):
-        return machine.show("timers.target", "ActiveState") == "active"
-    return False
 
 
 def _is_gone(group: Path) -> bool:
@@ -293,6 +294,26 @@ def test_a_run_is_begun_anew(machine: Machine) -> None:
     assert machine.show(unit, "ExecMainStatus") == "69"
     wait(lambda: machine.show(f"avatarlab-failed@{unit}.service", "Result") == "success", "the telling")
     machine.run("mv", "/etc/credstore/elsewhere", "/etc/credstore/avatarlab.database_url")
+
+
+def test_timers_of_a_user(machine: Machine, platform: str) -> None:
+    """A user's own manager is given the same timers, and runs the jobs by the configuration in the user's home."""
+    home = ("XDG_RUNTIME_DIR=/run/user/0", "HOME=/run/home")
+    machine.run("mkdir", "-p", "--mode=700", "/run/user/0")
+    where = [f"--property=Environment={pair}" for pair in home]
+    manager = ("--unit=own.service", "--property=Delegate=yes", *where, str(SYSTEMD), "--user")
+    machine.run("systemd-run", "--quiet", *manager, "--unit=timers.target")
+    mine = ("env", *home, "systemctl", "--user")
+    wait(lambda: machine.succeeds(*mine, "is-active", "timers.target"), "the user's manager")
+    url = platform.replace(platform.partition("host=")[2].split()[0], "/run/database")
+    machine.write("/run/home/.config/avatarlab/config.yaml", f"database_url: {url}\n")
+    machine.run("env", *home, PROGRAM, "job", "timers", "install", "--systemd", "--user")
+    machine.run("env", *home, PROGRAM, "job", "timers", "check", "--user")
+    before = len(runs(platform))
+    machine.run(*mine, "start", "avatarlab-verify.service")
+    assert [run[0] for run in runs(platform)[before:]][:2] == ["monthly-usage", "platform-statistics"]
+    machine.run("env", *home, PROGRAM, "job", "timers", "remove", "--user")
+    assert machine.run("find", "/run/home/.config/systemd", "-name", "avatarlab-*") == ""
 
 
 def test_nothing_is_left(machine: Machine) -> None:
