@@ -23,6 +23,7 @@ from avatarlab_cli.errors import (
     NotPermittedError,
     UnavailableError,
 )
+from avatarlab_cli.refusals import refusal
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 CONNECT_TIMEOUT = 10
@@ -132,6 +133,9 @@ def translated() -> Iterator[None]:
 def translate(error: psycopg.Error) -> AvatarLabError:
     """Say what a database error means for the user; statement texts and values are left out."""
     sqlstate = error.sqlstate or _connection_sqlstate(error)
+    # A pooler gives its own refusals this state, libpq none.
+    if sqlstate in {"", "08P01", "28P01"} and (told := refusal(str(error))) is not None:
+        return told
     message = _first_line(error)
     for states, kind, hint in _MEANINGS:
         if sqlstate in states or sqlstate[:2] in states:
