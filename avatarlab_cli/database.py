@@ -49,7 +49,7 @@ class Database:
         """The SQLAlchemy engine; nothing is connected before the first transaction."""
         engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=self._connect,
+            creator=self.connect,
             poolclass=NullPool,
             use_native_hstore=False,
             hide_parameters=True,
@@ -86,7 +86,8 @@ class Database:
             yield connection
             transaction.rollback()
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def connect(self) -> psycopg.Connection[Any]:
+        """Open a connection of the driver's, without the limits; raises what the driver raises."""
         _demand_readable(self.conninfo)
         return psycopg.connect(
             self.conninfo,

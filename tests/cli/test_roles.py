@@ -216,6 +216,7 @@ RULES = {
     "job show": _report(COUNTERS, str(user_id("no run")), code=ExitCode.NOT_FOUND),
     "db tables": _free(),
     "db status": _free(),
+    "db doctor": _free(),
     "db migrate": _free(DRY),
     "db capture install": _free(DRY),
     "db capture status": _free(),

@@ -49,14 +49,16 @@ class Cluster:
             yield f"postgresql://postgres:{PASSWORD}@{HOST}:{port}/postgres"
 
     @contextmanager
-    def pooled(self, certificate: trustme.LeafCert) -> Iterator[str]:
+    def pooled(
+        self, certificate: trustme.LeafCert, address: str = "127.0.0.1", port: int | None = None
+    ) -> Iterator[str]:
         """Run server and pooler, which speak TLS with each other too; yields the pooler's URL."""
         with self.serving(certificate) as url:
             server = f"host={HOST} port={url.rpartition(':')[2].partition('/')[0]} user=postgres password={PASSWORD}"
             chain, key = written(self.home, "pooler", certificate)
-            port = free_port()
+            port = port or free_port()
             settings = {
-                "listen_addr": "127.0.0.1",
+                "listen_addr": address,
                 "listen_port": port,
                 "client_tls_sslmode": "require",
                 "client_tls_cert_file": chain,
@@ -93,16 +95,8 @@ def cluster() -> Iterator[Cluster]:
         data, secret = home / "data", home / "secret"
         secret.write_text(PASSWORD)
         owned(secret)
-        command = [
-            "-D",
-            data,
-            "-U",
-            "postgres",
-            "--auth-local=trust",
-            "--auth-host=scram-sha-256",
-            "--no-sync",
-        ]
-        run_as_service([POSTGRES / "initdb", *command, f"--pwfile={secret}"])
+        methods: list[str | Path] = ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}"]
+        run_as_service([POSTGRES / "initdb", "-D", data, "-U", "postgres", "--no-sync", *methods])
         lines = {**TEST_SETTINGS, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(home)}
         with (data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
