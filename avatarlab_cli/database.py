@@ -87,16 +87,23 @@ class Database:
             transaction.rollback()
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Open a connection of the driver's, without the limits; raises what the driver raises."""
+        """Open a connection of the driver's, without the limits; raises what the driver raises, or ConfigurationError."""
         _demand_readable(self.conninfo)
-        return psycopg.connect(
-            self.conninfo,
-            # A prepared statement lives in one server session; the pooler's next transaction may have another.
-            prepare_threshold=None,
-            connect_timeout=CONNECT_TIMEOUT,
-            application_name=f"avatarlab {__version__}",
-            client_encoding="utf-8",
-        )
+        try:
+            return psycopg.connect(
+                self.conninfo,
+                # A prepared statement lives in one server session; the pooler's next transaction may have another.
+                prepare_threshold=None,
+                connect_timeout=CONNECT_TIMEOUT,
+                application_name=f"avatarlab {__version__}",
+                client_encoding="utf-8",
+            )
+        except psycopg.OperationalError as error:
+            from avatarlab_cli.certificates import doubt
+
+            if (doubted := doubt(self.conninfo, str(error))) is not None:
+                raise doubted from error
+            raise
 
     def _limit(self, connection: sa.Connection) -> None:
         settings = {"timezone": "UTC", "datestyle": "ISO", **self.limits}

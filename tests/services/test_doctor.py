@@ -12,7 +12,9 @@ import pytest
 from avatarlab_cli.database import Database
 from avatarlab_cli.doctor import kind
 from avatarlab_cli.errors import ExitCode
+from avatarlab_cli.schema.reference import create_reference
 from tests.cli.invoking import Outcome, invoke
+from tests.conftest import plain_engine
 from tests.services.conftest import pgbouncer
 from tests.services.test_pgbouncer import session
 from tests.services.tls import Cluster, cluster
@@ -142,3 +144,30 @@ def test_at_an_address_of_supabase(secure: Cluster, host: str, port: int, state:
     assert found["tls"]["value"] == "TLSv1.2 or newer"
     assert found["tls, pooler to server"]["value"] == "TLSv1.3"
     assert found["server's identity"]["value"].startswith("verify-full")
+
+
+@pytest.fixture
+def migrated_standby() -> Iterator[str]:
+    """A platform on a server that only replays what another wrote."""
+    with cluster() as made:
+        options = ("-c", "wal_level=replica")
+        with made.serving(None, *options) as url:
+            with plain_engine(url).begin() as connection:
+                create_reference(connection, "panel")
+            assert invoke(url, "db", "migrate").code == 0
+        (made.home / "data" / "standby.signal").touch()
+        with made.serving(None, *options) as url:
+            yield url
+
+
+def test_a_replica(migrated_standby: str) -> None:
+    """On a server that takes no changes the doctor says so, reports work, and a job ends as where nobody answers."""
+    outcome = doctor(migrated_standby)
+    found = {row["check"]: row for row in json.loads(outcome.out)}
+    assert outcome.code == ExitCode.FOUND
+    assert (found["changes"]["state"], found["changes"]["value"]) == ("bad", "a replica, or in recovery")
+    assert {check for check, row in found.items() if row["state"] == "bad"} == {"changes"}
+    assert invoke(migrated_standby, "usage", "month").code == 0
+    refused = invoke(migrated_standby, "job", "run", "monthly-usage")
+    assert (refused.code, refused.out) == (ExitCode.UNAVAILABLE, "")
+    assert "replica" in refused.err

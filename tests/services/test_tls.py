@@ -69,10 +69,10 @@ def test_another_root(good: str, root: str) -> None:
     sentence = {
         "/nowhere/root.crt": "there is no root certificate in /nowhere/root.crt, so the server cannot be verified",
         "/etc/hostname": "/etc/hostname holds no root certificate, or cannot be read",
-        "system": "the server's certificate is not from the CA in sslrootcert, or has expired",
+        "system": "the server's certificate is not from a CA that this system trusts",
     }[root]
     refused = status(f"{good}?sslmode=verify-full&sslrootcert={root}")
-    assert_refused(refused, ExitCode.CONFIGURATION, sentence, "sslrootcert")
+    assert_refused(refused, ExitCode.CONFIGURATION, sentence, "Supabase: dashboard")
 
 
 def test_another_name(secure: Cluster) -> None:
@@ -84,15 +84,35 @@ def test_another_name(secure: Cluster) -> None:
     assert_refused(refused, ExitCode.CONFIGURATION, sentence, "connect by a name")
 
 
-@pytest.mark.parametrize("kind", ["foreign", "expired"])
-def test_a_certificate_not_to_be_believed(secure: Cluster, kind: str) -> None:
-    """One of another CA and one that has ended are refused; require without a root looks at neither."""
-    certificate = secure.foreign() if kind == "foreign" else secure.expired()
-    with secure.serving(certificate) as url:
+@pytest.mark.parametrize(
+    ("kind", "sentence", "advice"),
+    [
+        ("foreign", "the server's certificate is not from the CA in {root}", "somebody else answers there"),
+        ("expired", "the server's certificate has expired", "renews it"),
+        ("future", "the server's certificate is not valid yet", "this host's clock"),
+    ],
+)
+def test_a_certificate_not_to_be_believed(secure: Cluster, kind: str, sentence: str, advice: str) -> None:
+    """One of another CA and one of another time are told apart; require without a root looks at neither."""
+    with secure.serving(getattr(secure, kind)()) as url:
         refused = status(url + full(secure))
         assert status(f"{url}?sslmode=require").code == THROUGH
+    assert_refused(refused, ExitCode.CONFIGURATION, sentence.format(root=secure.root), advice)
+
+
+def test_a_certificate_that_cannot_be_asked_for_again(
+    secure: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody answers a second time, the sentence names both that may be wrong."""
+    monkeypatch.setattr("socket.create_connection", _nobody)
+    with secure.serving(secure.foreign()) as url:
+        refused = status(url + full(secure))
     sentence = "the server's certificate is not from the CA in sslrootcert, or has expired"
     assert_refused(refused, ExitCode.CONFIGURATION, sentence, "somebody else answers there")
+
+
+def _nobody(*_: object) -> None:
+    raise ConnectionRefusedError
 
 
 def test_no_tls_there(secure: Cluster) -> None:

@@ -38,10 +38,17 @@ class Cluster:
         return self.home / "root.crt"
 
     @contextmanager
-    def serving(self, certificate: trustme.LeafCert | None) -> Iterator[str]:
+    def serving(self, certificate: trustme.LeafCert | None, *options: str) -> Iterator[str]:
         """Run the server with this certificate, or without TLS; yields a URL that leaves TLS to the caller."""
         port = free_port()
-        command: list[str | Path] = [POSTGRES / "postgres", "-D", self.home / "data", "-p", str(port)]
+        command: list[str | Path] = [
+            POSTGRES / "postgres",
+            "-D",
+            self.home / "data",
+            "-p",
+            str(port),
+            *options,
+        ]
         if certificate is not None:
             chain, key = written(self.home, "server", certificate)
             command += ["-c", "ssl=on", "-c", f"ssl_cert_file={chain}", "-c", f"ssl_key_file={key}"]
@@ -85,6 +92,10 @@ class Cluster:
         """Return one that ended yesterday."""
         now = datetime.now(UTC)
         return self.ca.issue_cert(HOST, not_before=now - timedelta(days=9), not_after=now - timedelta(days=1))
+
+    def future(self) -> trustme.LeafCert:
+        """Return one that begins tomorrow."""
+        return self.ca.issue_cert(HOST, not_before=datetime.now(UTC) + timedelta(days=1))
 
 
 @contextmanager
