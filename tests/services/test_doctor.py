@@ -2,7 +2,9 @@
 
 import json
 import secrets
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +71,25 @@ def test_the_kind_of_connection(
 def test_without_a_pooler(debian_server: str) -> None:
     """A connection whose process is its own is direct."""
     assert page(f"{debian_server} dbname=postgres")["connection"]["value"].startswith("direct: ")
+
+
+def test_in_a_pool_that_others_use(debian_server: str) -> None:
+    """Among clients who take the pool's processes from one another the kind is the same each time."""
+    stop = threading.Event()
+
+    def work(conninfo: str) -> None:
+        with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as client:
+            while not stop.is_set():
+                client.execute("SELECT pg_sleep(random() * 0.004)")
+
+    with pgbouncer(debian_server, 5) as pooled, ThreadPoolExecutor(8) as clients:
+        conninfo = f"{pooled} dbname=postgres"
+        working = [clients.submit(work, conninfo) for _ in range(8)]
+        found = [kind.find(Database(conninfo)).kind for _ in range(20)]
+        stop.set()
+        for each in working:
+            each.result()
+    assert found == [kind.Kind.TRANSACTION] * 20
 
 
 def test_statement_mode(debian_server: str) -> None:
