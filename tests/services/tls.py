@@ -2,18 +2,21 @@
 
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import trustme
 
 from tests.conftest import TEST_SETTINGS
 from tests.database.logins import PASSWORD
 from tests.services.conftest import (
     POSTGRES,
+    START_SECONDS,
     demand,
     directory,
     pgbouncer,
@@ -53,6 +56,7 @@ class Cluster:
             chain, key = written(self.home, "server", certificate)
             command += ["-c", "ssl=on", "-c", f"ssl_cert_file={chain}", "-c", f"ssl_key_file={key}"]
         with running(command, self.home / f".s.PGSQL.{port}"):
+            wait_until_open(f"host={self.home} port={port} user=postgres dbname=postgres")
             yield f"postgresql://postgres:{PASSWORD}@{HOST}:{port}/postgres"
 
     @contextmanager
@@ -114,6 +118,20 @@ def cluster() -> Iterator[Cluster]:
         made = Cluster(home, trustme.CA())
         made.ca.cert_pem.write_to_path(made.root)
         yield made
+
+
+def wait_until_open(conninfo: str) -> None:
+    """Wait until the server lets somebody in: its socket is there while it still starts."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(conninfo).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def written(home: Path, name: str, certificate: trustme.LeafCert) -> tuple[Path, Path]:
