@@ -57,7 +57,7 @@ test-16: install  ## Run the database tests on PostgreSQL 16 too
 test-more: install  ## Run the database tests on twenty times as many invented inputs (hours)
 	AVATARLAB_TEST_EXAMPLES=20 $(PYTEST) tests/database
 
-test-services: install  ## Run the tests that need Debian's packages postgresql-15, pgbouncer and systemd
+test-services: install  ## Run the tests that need Debian's packages postgresql-15, pgbouncer, prometheus and systemd
 	$(BIN)/pytest -m services tests/services
 
 test-boot: install  ## Boot a systemd in namespaces and have its timers run jobs; takes root

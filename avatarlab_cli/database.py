@@ -23,6 +23,7 @@ from avatarlab_cli.errors import (
     NotPermittedError,
     UnavailableError,
 )
+from avatarlab_cli.refusals import refusal
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ"]
 CONNECT_TIMEOUT = 10
@@ -48,7 +49,7 @@ class Database:
         """The SQLAlchemy engine; nothing is connected before the first transaction."""
         engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=self._connect,
+            creator=self.connect,
             poolclass=NullPool,
             use_native_hstore=False,
             hide_parameters=True,
@@ -85,16 +86,24 @@ class Database:
             yield connection
             transaction.rollback()
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def connect(self) -> psycopg.Connection[Any]:
+        """Open a connection of the driver's, without the limits; raises what the driver raises, or ConfigurationError."""
         _demand_readable(self.conninfo)
-        return psycopg.connect(
-            self.conninfo,
-            # A prepared statement lives in one server session; the pooler's next transaction may have another.
-            prepare_threshold=None,
-            connect_timeout=CONNECT_TIMEOUT,
-            application_name=f"avatarlab {__version__}",
-            client_encoding="utf-8",
-        )
+        try:
+            return psycopg.connect(
+                self.conninfo,
+                # A prepared statement lives in one server session; the pooler's next transaction may have another.
+                prepare_threshold=None,
+                connect_timeout=CONNECT_TIMEOUT,
+                application_name=f"avatarlab {__version__}",
+                client_encoding="utf-8",
+            )
+        except psycopg.OperationalError as error:
+            from avatarlab_cli.certificates import doubt
+
+            if (doubted := doubt(self.conninfo, str(error))) is not None:
+                raise doubted from error
+            raise
 
     def _limit(self, connection: sa.Connection) -> None:
         settings = {"timezone": "UTC", "datestyle": "ISO", **self.limits}
@@ -132,6 +141,9 @@ def translated() -> Iterator[None]:
 def translate(error: psycopg.Error) -> AvatarLabError:
     """Say what a database error means for the user; statement texts and values are left out."""
     sqlstate = error.sqlstate or _connection_sqlstate(error)
+    # A pooler gives its own refusals this state, libpq none.
+    if sqlstate in {"", "08P01", "28P01"} and (told := refusal(str(error))) is not None:
+        return told
     message = _first_line(error)
     for states, kind, hint in _MEANINGS:
         if sqlstate in states or sqlstate[:2] in states:

@@ -56,6 +56,33 @@ def status(context: typer.Context) -> None:
         raise typer.Exit(ExitCode.FOUND)
 
 
+@app.report()
+def doctor(context: typer.Context) -> None:
+    """Prove which kind of connection this is, and check that all works through it; exit code 3 where something is bad.
+
+    Told are direct, session pooler and transaction pooler, TLS and whom it keeps out, the server's version and whether
+    it takes changes, row security, the rights of the jobs, time limits, clocks, and what is left of connections.
+    Under `more` stands what a kind rules out, or what to do. Nothing is changed.
+
+    \b
+    Examples:
+      avatarlab db doctor
+      avatarlab db doctor -q --json | jq -r '.[] | select(.state != "ok") | .more'
+    """
+    from avatarlab_cli.doctor.page import page
+    from avatarlab_cli.doctor.rows import COLUMNS, advice, is_bad
+    from avatarlab_cli.errors import ExitCode
+    from avatarlab_cli.show import show_rows
+
+    invocation = current(context)
+    rows = page(invocation.database, invocation.clock)
+    show_rows(context, COLUMNS, rows)
+    for sentence in advice(rows):
+        invocation.environment.say(sentence)
+    if is_bad(rows):
+        raise typer.Exit(ExitCode.FOUND)
+
+
 @app.command()
 def migrate(
     context: typer.Context,

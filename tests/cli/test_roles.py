@@ -222,6 +222,7 @@ RULES = {
     "job timers remove": _free("--user", DRY),
     "db tables": _free(),
     "db status": _free(),
+    "db doctor": _free(),
     "db migrate": _free(DRY),
     "db capture install": _free(DRY),
     "db capture status": _free(),

@@ -49,11 +49,13 @@ def pooler(debian_server: str) -> Iterator[Callable[[int], str]]:
 
 
 @contextmanager
-def pgbouncer(server: str, size: int) -> Iterator[str]:
+def pgbouncer(server: str, size: int, **own: object) -> Iterator[str]:
+    """Run a PgBouncer with settings of one's `own`; yields its connection string, without a database."""
     demand(PGBOUNCER, "pgbouncer")
+    port = own.get("listen_port", PORT)
     with directory() as home:
         settings = {
-            "listen_port": PORT,
+            "listen_port": port,
             "unix_socket_dir": home,
             "auth_type": "any",
             "pool_mode": "transaction",
@@ -61,12 +63,13 @@ def pgbouncer(server: str, size: int) -> Iterator[str]:
             "server_reset_query": "",
             # A transaction that waits for a connection its own process holds must fail, not hang.
             "query_wait_timeout": 20,
+            **own,
         }
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         config = home / "pgbouncer.ini"
         config.write_text(f"[databases]\n* = {server}\n\n[pgbouncer]\n{lines}")
-        with running([PGBOUNCER, "-q", config], home / f".s.PGSQL.{PORT}"):
-            yield f"host={home} port={PORT} user=postgres"
+        with running([PGBOUNCER, "-q", config], home / f".s.PGSQL.{port}"):
+            yield f"host={home} port={port} user=postgres"
 
 
 def demand(program: Path, package: str) -> None:

@@ -15,7 +15,9 @@ import pytest
 from avatarlab_cli.database import Database
 from avatarlab_cli.demo.install import install
 from avatarlab_cli.demo.world import DemoOptions
+from avatarlab_cli.doctor import kind
 from avatarlab_cli.errors import ExitCode
+from tests.cli.invoking import invoke
 from tests.conftest import created_database
 from tests.database import chaos
 from tests.database.test_capture import PATIENT, assert_exact, install_capture, run
@@ -35,6 +37,40 @@ REPORTS = (
     ("key", "list"),
     ("db", "status"),
     ("db", "tables", "--fields", "table,is_present,last_event"),
+)
+# What reads, computes, checks and acts beyond the above, in this order, with the exit codes it may end with.
+DOINGS: tuple[tuple[str, frozenset[int]], ...] = tuple(
+    (words, frozenset({ExitCode.OK, *found}))
+    for words, *found in (
+        ("db capture install",),
+        ("db capture status",),
+        ("job run storage-snapshot",),
+        ("job run monthly-usage",),
+        ("job run platform-statistics",),
+        ("job run check-limits",),
+        ("job run verify",),
+        ("job run close-month",),
+        ("job verify --month {month}", ExitCode.FOUND),
+        ("job backfill --from {day} --to {day}",),
+        ("job gaps", ExitCode.FOUND),
+        ("period list",),
+        ("period check", ExitCode.FOUND),
+        ("overview",),
+        ("system health", ExitCode.FOUND),
+        ("storage summary",),
+        ("cost report --by kind,provider",),
+        ("cost anomalies", ExitCode.FOUND),
+        ("cost budget check", ExitCode.FOUND),
+        ("stats mrr",),
+        ("conversation quality",),
+        ("conversation search hello --since 30d",),
+        ("user ban {user} --reason spam --yes",),
+        ("tier enforce --everyone --dry-run", ExitCode.FOUND),
+        ("system prune api_request_logs --older-than 30d --dry-run",),
+        ("audit verify",),
+        ("db doctor", ExitCode.FOUND),
+        ("db capture remove",),
+    )
 )
 # All that a transaction could leave behind in the session that served it.
 SESSION = """
@@ -120,6 +156,49 @@ def test_work_leaves_no_trace_in_the_session(
     for report in REPORTS:
         output_of(pooled, *report, "--csv", home=tmp_path)
     assert session(pooled) == before
+
+
+def test_everything_else_leaves_no_trace(
+    pooler: Callable[[int], str], demo_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Capture, the other jobs, checks and acts work in the pool's one process, which is the same after each."""
+    monkeypatch.setattr(kind, "PATIENCE", 0.5)
+    pooled, now = f"{pooler(1)} dbname={demo_name}", datetime.now(UTC)
+    assert invoke(pooled, "db", "migrate", now=now).code == 0
+    before = session(pooled)
+    users = invoke(pooled, "user", "list", "--status", "active", "-o", "ids", now=now).out.split()
+    named = {"user": users[0], "day": f"{now:%Y-%m-%d}", "month": f"{now:%Y-%m}"}
+    for words, codes in DOINGS:
+        done = invoke(
+            pooled, *(word.format(**named) for word in words.split()), env={"AVATARLAB_ADMIN": ADMIN}, now=now
+        )
+        assert done.code in codes, (words, done.err)
+        assert session(pooled) == before, words
+
+
+def test_nothing_is_prepared(pooler: Callable[[int], str], demo_name: str) -> None:
+    """This PgBouncer knows nothing of prepared statements: a client that makes them meets its own in another's process."""
+    pooled = f"{pooler(1)} dbname={demo_name}"
+    with (
+        psycopg.connect(pooled, autocommit=True, prepare_threshold=0) as one,
+        psycopg.connect(pooled, autocommit=True, prepare_threshold=0) as other,
+    ):
+        one.execute("SELECT %s::int", [1])
+        with pytest.raises(psycopg.errors.DuplicatePreparedStatement):
+            other.execute("SELECT %s::int", [1])
+    assert session(pooled)["prepared statements"] == 1
+    # The toolkit's own statements go through beside it.
+    assert invoke(pooled, "db", "status", now=datetime.now(UTC)).code == ExitCode.FOUND
+    assert session(pooled)["prepared statements"] == 1
+
+
+def test_options_are_refused(pooler: Callable[[int], str], demo_name: str) -> None:
+    """What a pooler cannot set is a wrong setting, said with what to do instead."""
+    pooled = f"{pooler(1)} dbname={demo_name} options='-c statement_timeout=5s'"
+    refused = invoke(pooled, "db", "status")
+    assert (refused.code, refused.out) == (ExitCode.CONFIGURATION, "")
+    assert "the pooler takes no options" in refused.err
+    assert "ALTER ROLE" in refused.err
 
 
 def test_acts_work_and_leave_no_trace(pooler: Callable[[int], str], demo_name: str, tmp_path: Path) -> None:
