@@ -25,7 +25,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     changes = monthly.recompute(
         connection, scope, available, today=task.today, rate_version=task.rates.version
     )
-    usage.note_other_basis(connection, usage.Basis(available, prices, task.rates.version, task.today))
+    usage.note_other_basis(connection, usage.Basis(live, available, prices, task.rates.version, task.today))
     this_month = monthly_usage.c.usage_month == task.today.replace(day=1)
     over = sa.select(sa.func.count()).where(this_month, monthly_usage.c.is_over_limit)
     details: dict[str, object] = {"over_limit": connection.scalar(over) or 0}

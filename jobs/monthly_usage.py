@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, dirty, history, limits, monthly, rates, usage, windows
+from avatarlab_cli.rollup import dirty, history, monthly, rates, usage, windows
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.live import probe
@@ -25,16 +25,12 @@ def run(connection: sa.Connection, task: Task) -> Result:
     window = windows.resolve(connection, asked, task.today)
     kept = history.keep(connection, window, task.today, live, available)
     prices = rates.collect(connection, task.rates)
-    accounts.collect(connection, live)
-    invalid = limits.collect(connection, live, task.today)
-    basis = usage.Basis(available, prices, task.rates.version, task.today)
+    basis = usage.Basis(live, available, prices, task.rates.version, task.today)
     if asked is None:
         done = usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
     else:
         done = usage.recompute(connection, window, basis)
-    # Of all users, and so the same in each transaction of a run.
-    details: dict[str, object] = {"invalid_limits": invalid} if invalid and not task.step else {}
-    details |= done.facts() | usage.adjust_late(connection, done, task.today)
+    details = done.facts() | usage.adjust_late(connection, done, task.today)
     return Result(
         window=Window(max(window.first, done.first or window.first), window.end),
         rows_read=done.rows,

@@ -8,7 +8,6 @@ from avatarlab_cli.rollup import (
     accounts,
     dirty,
     history,
-    limits,
     rates,
     statistics,
     subscriptions,
@@ -17,7 +16,7 @@ from avatarlab_cli.rollup import (
 )
 from avatarlab_cli.rollup.availability import availability
 from avatarlab_cli.schema.admin import platform_statistics
-from avatarlab_cli.schema.live import LiveSchema, probe
+from avatarlab_cli.schema.live import probe
 from avatarlab_cli.timeframe import Window
 from jobs.result import Result, Task
 
@@ -39,7 +38,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     prices = rates.collect(connection, task.rates)
     accounts.collect(connection, live)
     done = _usage(
-        connection, task, window, live, usage.Basis(available, prices, task.rates.version, task.today)
+        connection, task, window, usage.Basis(live, available, prices, task.rates.version, task.today)
     )
     is_last = done.is_last or task.is_at_once
     known = statistics.known_days(connection, window, task.today)
@@ -62,13 +61,10 @@ def run(connection: sa.Connection, task: Task) -> Result:
     )
 
 
-def _usage(
-    connection: sa.Connection, task: Task, window: Window, live: LiveSchema, basis: usage.Basis
-) -> usage.Updated:
+def _usage(connection: sa.Connection, task: Task, window: Window, basis: usage.Basis) -> usage.Updated:
     """Bring usage up to date: by what the queue names where all changes are captured, else all days of the window."""
     if task.window is not None or not usage.is_captured(connection):
         return usage.recompute_days(connection, _with_days_before(connection, window), basis)
-    limits.collect(connection, live, task.today)
     return usage.catch_up(connection, basis, task.step, None if task.is_at_once else dirty.BATCH)
 
 

@@ -39,9 +39,8 @@ def selected(live: LiveSchema) -> sa.Select[Any]:
     )
     labelled = optional("account_status", sa.Text()) == "deleted"
     unknown = sa.literal_column("timestamptz '-infinity'", user.c.created_at.type)
-    tier = sa.select(subscription_tiers.c.name).where(
-        subscription_tiers.c.id == optional("subscription_tier_id", sa.Uuid())
-    )
+    tier = subscription_tiers
+    source = source.outerjoin(tier, tier.c.id == optional("subscription_tier_id", sa.Uuid()))
     return sa.select(
         user.c.id,
         user.c.created_at,
@@ -51,5 +50,5 @@ def selected(live: LiveSchema) -> sa.Select[Any]:
         sa.func.greatest(optional("last_login", user.c.created_at.type), user.c.last_sign_in_at).label(
             "last_login_at"
         ),
-        sa.func.coalesce(tier.scalar_subquery(), FREE).label("tier"),
+        sa.func.coalesce(tier.c.name, FREE).label("tier"),
     ).select_from(source)

@@ -110,18 +110,15 @@ _OF_ALL_DAYS = sa.text("""
 
 
 def _cells(connection: sa.Connection, window: Window, available: Availability) -> Cells:
-    dated = "SELECT DISTINCT source, day, user_id, via_id FROM dirty_taken WHERE isfinite(day)"
-    fresh.temporary(connection, "dirty_dated", sa.text(dated))
     vias = dict.fromkeys(
         (qualified(s.via.target.table), s.via.target.name, s.via.owner.name)
         for s, _ in available.measured
         if s.via
     )
     now = [_NOBODYS_NOW.format(table=table, key=key, owner=owner) for table, key, owner in vias]
-    owned = sa.text(_OWNED + "".join(f" UNION {part}" for part in now))
-    fresh.temporary(connection, "dirty_owned", owned)
+    owned = " UNION ".join((_OWNED, *now))
     bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
-    fresh.temporary(connection, "dirty_all", _ALL, **bound)
+    fresh.temporary(connection, "dirty_all", sa.text(_ALL.format(owned=owned)), **bound)
     table = fresh.temporary(connection, CELLS, _CELLS, **bound)
     found = connection.execute(_SOURCES, {"nobody": UNATTRIBUTED}).all()
     return Cells(
@@ -182,24 +179,26 @@ _NOBODYS_BEFORE = """
     SELECT source, day, NULL::uuid, NULL::uuid FROM ({part}) AS changing (source, day, user_id, via_id)"""
 # Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now.
 _OWNED = f"""
-    SELECT source, day, user_id FROM dirty_dated WHERE via_id IS NULL AND source <> '{STORAGE}'
-    UNION SELECT d.source, d.day, m.user_id FROM dirty_dated d
+    SELECT source, day, user_id FROM dirty_taken
+    WHERE via_id IS NULL AND (user_id IS NOT NULL OR source <> '{STORAGE}')
+    UNION SELECT d.source, d.day, m.user_id FROM dirty_taken d
           JOIN avatarlab_admin.remembered_owner m ON m.id = d.via_id
-    UNION SELECT d.source, d.day, d.user_id FROM dirty_dated d WHERE d.user_id IS NOT NULL
-    UNION SELECT d.source, d.day, u.user_id FROM dirty_dated d
-          JOIN avatarlab_admin.usage_daily u ON u.day = d.day WHERE d.source = '{STORAGE}'
-    UNION SELECT d.source, d.day, k.user_id FROM dirty_dated d
-          JOIN avatarlab_admin.storage_daily k ON k.day = d.day WHERE d.source = '{STORAGE}'"""
+    UNION SELECT source, day, user_id FROM dirty_taken WHERE via_id IS NOT NULL AND user_id IS NOT NULL
+    UNION SELECT '{STORAGE}', u.day, u.user_id FROM avatarlab_admin.usage_daily u
+          JOIN (SELECT DISTINCT day FROM dirty_taken WHERE source = '{STORAGE}') AS d ON d.day = u.day
+    UNION SELECT '{STORAGE}', k.day, k.user_id FROM avatarlab_admin.storage_daily k
+          JOIN (SELECT DISTINCT day FROM dirty_taken WHERE source = '{STORAGE}') AS d ON d.day = k.day"""
 _NOBODYS_NOW = """
-    SELECT d.source, d.day, NULL::uuid FROM dirty_dated d
+    SELECT d.source, d.day, NULL::uuid FROM dirty_taken d
     LEFT JOIN {table} o ON o."{key}" = d.via_id
     WHERE d.via_id IS NOT NULL AND o."{owner}" IS NULL"""
 # What belongs to an account that is not there is nobody's; the row the account may have had must go.
-_ALL = sa.text("""
-    SELECT source, day, user_id FROM dirty_owned WHERE user_id IS NOT NULL AND day < :end
-    UNION SELECT o.source, o.day, CAST(:nobody AS uuid) FROM dirty_owned o
-          LEFT JOIN auth.users a ON a.id = o.user_id WHERE a.id IS NULL AND o.day < :end
-""")
+_ALL = """
+    WITH owned AS MATERIALIZED (SELECT * FROM ({owned}) AS each WHERE isfinite(day) AND day < :end)
+    SELECT source, day, user_id FROM owned WHERE user_id IS NOT NULL
+    UNION SELECT o.source, o.day, CAST(:nobody AS uuid) FROM owned o
+          LEFT JOIN auth.users a ON a.id = o.user_id WHERE a.id IS NULL
+"""
 _CELLS = sa.text("SELECT * FROM dirty_all WHERE day >= :first")
 _LATE = sa.text("""
     SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, user_id

@@ -47,18 +47,20 @@ def temporary(
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None  # noqa: S101 (an open connection has one)
     with psycopg.ClientCursor(driver_connection) as cursor:
-        made = ", ".join(row[0] for row in cursor.execute(_COLUMNS, [f"pg_temp.{name}"]))
         # The planner needs sizes and rough shares alone, and a small sample tells them.
-        steps = (
-            f"TRUNCATE {name}; INSERT INTO {name} SELECT {made} FROM (\n{compiled}\n) AS filled"
-            if made
-            else f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {compiled}",
+        known = (
             "SET LOCAL default_statistics_target = 10",
             f"ANALYZE {name} ({', '.join(keys)})" if keys else f"ANALYZE {name}",
             f"SELECT * FROM {name} LIMIT 0",
         )
+        given = compiled.params | parameters
+        create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ON COMMIT DROP AS {compiled}"
         # At once: most of these tables are small, and each answer is waited for.
-        cursor.execute(";\n".join(steps), compiled.params | parameters)
+        cursor.execute(";\n".join((create, *known)), given)
+        if cursor.statusmessage == _WAS_THERE:
+            made = ", ".join(row[0] for row in cursor.execute(_COLUMNS, [f"pg_temp.{name}"]))
+            fill = f"TRUNCATE {name}; INSERT INTO {name} SELECT {made} FROM (\n{compiled}\n) AS filled"
+            cursor.execute(";\n".join((fill, *known)), given)
         while cursor.nextset():
             pass
         return _table(name, *(column.name for column in cursor.description or ()))
@@ -77,6 +79,8 @@ def _table(name: str, *columns: str) -> sa.Table:
     return sa.Table(name, sa.MetaData(), *kept)
 
 
+# What PostgreSQL says where it made none; else it says how many rows it put in.
+_WAS_THERE = "CREATE TABLE AS"
 _COLUMNS = """
     SELECT quote_ident(attname) FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum

@@ -4,12 +4,13 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup import accounts, fresh
 from avatarlab_cli.rollup.metrics import METRICS
 from avatarlab_cli.rollup.subscriptions import LATEST, LIVE
+from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
-from avatarlab_cli.schema.private import judged_limits
+from avatarlab_cli.schema.private import judged_limits, rollup_state
 
 AVATAR_LIMIT = "max_avatars"
 # What may be limited: a metric of the month, what is stored, or the avatars there are.
@@ -18,8 +19,11 @@ LIMITABLE = (*METRICS, "storage_bytes", AVATAR_LIMIT)
 _END = "((CAST(:today AS date) + 1)::timestamp AT TIME ZONE 'UTC')"
 
 
-def found(tiers: str = "public.subscription_tiers") -> sa.TextClause:
-    """Return the query of what tiers and the users' own limits say of each of `accounts_fresh`, sense or not.
+ACCOUNTS, SOME_ACCOUNTS = "accounts_fresh", "limited_accounts"
+
+
+def found(tiers: str = "public.subscription_tiers", among: str = ACCOUNTS) -> sa.TextClause:
+    """Return the query of what tiers and the users' own limits say of each account of the relation `among`, sense or not.
 
     `tiers` is the relation it reads the tiers from; it binds :today, and as :known what can be limited.
     """
@@ -30,16 +34,17 @@ def found(tiers: str = "public.subscription_tiers") -> sa.TextClause:
                          AND (s.override_expires_at IS NULL OR s.override_expires_at >= {_END})
                         THEN s.custom_limits ELSE '{{}}' END AS overrides, s.override_expires_at
             FROM public.user_subscriptions s
-            JOIN accounts_fresh a ON a.id = s.user_id AND (a.deleted_at IS NULL OR a.deleted_at >= {_END})
+            JOIN {among} a ON a.id = s.user_id AND (a.deleted_at IS NULL OR a.deleted_at >= {_END})
             WHERE {LIVE.format(end=_END)}
             ORDER BY s.user_id, {LATEST}
         )
         SELECT a.id AS user_id, l.key AS name, l.value AS maximum,
                jsonb_typeof(l.value) = 'number' AND l.key = ANY (:known) AS is_number,
                t.name AS tier, coalesce(c.overrides, '{{}}') ? l.key AS is_override, c.override_expires_at
-        FROM accounts_fresh a
+        FROM {among} a
         LEFT JOIN current c ON c.user_id = a.id
-        JOIN {tiers} t ON CASE WHEN c.tier_id IS NULL THEN t.name = a.tier ELSE t.id = c.tier_id END
+        LEFT JOIN {tiers} named ON named.name = a.tier
+        JOIN {tiers} t ON t.id = CASE WHEN c.tier_id IS NULL THEN named.id ELSE c.tier_id END
         CROSS JOIN LATERAL jsonb_each(
             CASE WHEN jsonb_typeof(t.limits) = 'object' THEN t.limits ELSE '{{}}' END
             || jsonb_build_object('{AVATAR_LIMIT}', t.max_avatars)
@@ -54,26 +59,84 @@ FOUND = found()
 NUMBER = "CASE WHEN is_number THEN (maximum #>> '{}')::numeric END"
 IS_LIMIT = f"coalesce({NUMBER} >= 0, false)"
 IS_INVALID = f"coalesce({NUMBER} < 0 AND {NUMBER} <> -1, true)"
-_INVALID = sa.text(f"SELECT name, count(*) AS users FROM limits_found WHERE {IS_INVALID} GROUP BY name")
-_VALID = sa.text(f"SELECT user_id, name, maximum FROM limits_found WHERE {IS_LIMIT}")
-AVATARS = sa.text("""
-    SELECT user_id, count(*) AS avatars FROM public.avatars
-    WHERE user_id IS NOT NULL AND status IS DISTINCT FROM 'deleted'
-    GROUP BY user_id
+_TAKE_INVALID = sa.text("""
+    WITH gone AS (DELETE FROM limits_fresh WHERE is_invalid RETURNING name)
+    SELECT name, count(*) AS users FROM gone GROUP BY name
 """)
-_NO_AVATARS = sa.text("SELECT NULL::uuid AS user_id, NULL::bigint AS avatars WHERE false")
+_AVATARS = """
+    SELECT user_id, count(*) AS avatars FROM public.avatars
+    WHERE user_id {which} AND status IS DISTINCT FROM 'deleted'
+    GROUP BY user_id
+"""
+AVATARS = sa.text(_AVATARS.format(which="IS NOT NULL"))
+_NO_AVATARS = sa.text(
+    "SELECT NULL::uuid AS user_id, NULL::bigint AS avatars, NULL::boolean AS is_over WHERE false"
+)
 
 
-def collect(connection: sa.Connection, live: LiveSchema, today: date) -> dict[str, int]:
-    """Create the temporary tables limits_fresh (user_id, name, maximum) and avatars_fresh (user_id, avatars).
+def collect(
+    connection: sa.Connection, live: LiveSchema, today: date, among: str | None = None
+) -> dict[str, int]:
+    """Create the temporary tables limits_fresh (user_id, name, maximum) and avatars_fresh (user_id, avatars, is_over).
 
-    Returns how many users have a limit that is none, by its name: neither -1 nor a number from 0, or of
-    something that cannot be limited. Needs the temporary table of accounts.
+    `is_over` tells who has more avatars than the limit allows. Returns how many users have a limit that is none, by its
+    name: neither -1 nor a number from 0, or of something that cannot be limited. Needs the temporary table of accounts,
+    unless it is to be of the users `among` whom a query names.
     """
-    fresh.temporary(connection, "limits_found", FOUND, today=today, known=list(LIMITABLE))
-    fresh.temporary(connection, "limits_fresh", _VALID)
-    fresh.temporary(connection, "avatars_fresh", AVATARS if has_avatars(live) else _NO_AVATARS)
-    return {row.name: row.users for row in connection.execute(_INVALID)}
+    relation = ACCOUNTS
+    if among is not None:
+        relation = SOME_ACCOUNTS
+        named = sa.text(among).columns(id=sa.Uuid)
+        some = accounts.selected(live).where(supabase.users.c.id.in_(named))
+        fresh.temporary(connection, relation, some, ("id",))
+    bound = {"today": today, "known": list(LIMITABLE)}
+    fresh.temporary(connection, "limits_fresh", sa.text(_judged(relation)), ("user_id", "name"), **bound)
+    invalid = {row.name: row.users for row in connection.execute(_TAKE_INVALID)}
+    counted = sa.text(_over(relation)) if has_avatars(live) else _NO_AVATARS
+    fresh.temporary(connection, "avatars_fresh", counted, ("user_id", "is_over"))
+    return invalid
+
+
+def _judged(among: str) -> str:
+    found_ = found(among=among).text
+    return f"""
+        SELECT user_id, name, maximum, is_invalid
+        FROM (SELECT user_id, name, maximum, {IS_LIMIT} AS is_limit, {IS_INVALID} AS is_invalid FROM ({found_}) AS found) AS each
+        WHERE is_limit OR is_invalid"""
+
+
+def _over(among: str) -> str:
+    return f"""
+        SELECT a.user_id, a.avatars, coalesce(a.avatars > (l.maximum #>> '{{}}')::numeric, false) AS is_over
+        FROM ({_AVATARS.format(which=f"IN (SELECT id FROM {among})")}) AS a
+        LEFT JOIN limits_fresh l ON l.user_id = a.user_id AND l.name = '{AVATAR_LIMIT}'"""
+
+
+def digest(connection: sa.Connection, live: LiveSchema, today: date) -> str:
+    """Return a digest of all that `collect` of everybody reads: as long as it stays, nobody is judged otherwise.
+
+    Rows are hashed one by one and summed up, 64 bits each, in a fraction of the time in which limits are found.
+    """
+    sums = []
+    for table, columns in _READ.items():
+        there = [f'"{name}"' for name in columns if live.has(table, name)]
+        if there and live.readable(table):
+            hashed = f"hash_record_extended(ROW({', '.join(there)}), 0)"
+            sums.append(f"(SELECT concat_ws('/', count(*), sum({hashed})) FROM {table})")
+    parts = connection.execute(sa.text(f"SELECT {', '.join(sums)}")).one()
+    return " ".join((str(today), *map(str, parts)))
+
+
+_READ = {
+    "auth.users": ("id", "deleted_at"),
+    "public.profiles": ("id", "subscription_tier_id", "account_status"),
+    "public.subscription_tiers": ("id", "name", "limits", "max_avatars"),
+    "public.user_subscriptions": (
+        *("id", "user_id", "tier_id", "status", "started_at", "created_at", "expires_at", "trial_ends_at"),
+        *("custom_limits", "override_expires_at"),
+    ),
+    "public.avatars": ("user_id", "status"),
+}
 
 
 def note_changed(connection: sa.Connection) -> None:
@@ -81,6 +144,7 @@ def note_changed(connection: sa.Connection) -> None:
 
     From then on they are those of limits_fresh, so the caller must judge these users' months in the same transaction.
     """
+    _forget_digest(connection)
     fresh.temporary(connection, "limits_changed", sa.text(_CHANGED))
     if connection.scalar(sa.text("SELECT EXISTS (SELECT FROM limits_changed)")):
         fresh.replace(connection, judged_limits, _FRESH, ("user_id", "name"), window=sa.true())
@@ -91,7 +155,13 @@ def note_others(connection: sa.Connection) -> None:
 
     For whoever judges some months alone: else nobody would notice where limits become again what they were before.
     """
+    _forget_digest(connection)
     connection.execute(_NOTE_OTHERS)
+
+
+def _forget_digest(connection: sa.Connection) -> None:
+    # What is judged meanwhile by other limits or avatars is not noticed where these become again what they were.
+    connection.execute(sa.update(rollup_state).values(limits_digest=None))
 
 
 _FRESH = sa.Table(

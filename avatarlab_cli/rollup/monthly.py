@@ -194,10 +194,9 @@ def _sums_sql(available: Availability, scope: Scope) -> str:
         {_chosen(scope).format(columns=f"c.month, d.day = c.last_day AS is_last, d.unpriced <> '{{}}' AS is_unpriced, {read}")}
         UNION ALL
         SELECT c.month, true, false, CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
-        FROM limits_fresh l JOIN avatars_fresh a ON a.user_id = l.user_id
+        FROM avatars_fresh l
         JOIN usage_coverage c ON c.month = date_trunc('month', CAST(:today AS timestamp))::date
-        WHERE l.name = '{AVATAR_LIMIT}' AND a.avatars > (l.maximum #>> '{{}}')::numeric
-          AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end{"" if scope.of_everybody else _IDLE_TOUCHED}"""
+        WHERE l.is_over AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end{"" if scope.of_everybody else _IDLE_TOUCHED}"""
     # A month is not available where one of its days is not: a part would pass for the whole.
     sums = [
         f"CASE WHEN count(d.{name}) = count(*) THEN sum(d.{name})::bigint END AS {name}" for name in METRICS
@@ -233,10 +232,13 @@ def judged_again() -> str:
         LEFT JOIN ({_exceeded_sql(_STORED)}) AS e ON e.user_id = s.user_id AND e.month = s.month
         WHERE s.exceeded_limits IS DISTINCT FROM coalesce(e.exceeded, '{{}}')
         UNION
-        SELECT l.user_id, :month FROM limits_fresh l LEFT JOIN avatars_fresh a ON a.user_id = l.user_id
-        LEFT JOIN public.monthly_usage s ON s.user_id = l.user_id AND s.usage_month = :month
-        WHERE l.name = '{AVATAR_LIMIT}' AND :month < :before AND s.exceeded_limits -> l.name IS DISTINCT FROM
-              CASE WHEN a.avatars > (l.maximum #>> '{{}}')::numeric THEN {_EXCEEDED.format(value="a.avatars", limit="l.maximum")} END"""
+        SELECT coalesce(a.user_id, s.user_id), :month
+        FROM (SELECT a.user_id, {_EXCEEDED.format(value="a.avatars", limit="l.maximum")} AS exceeded
+              FROM avatars_fresh a JOIN limits_fresh l ON l.user_id = a.user_id AND l.name = '{AVATAR_LIMIT}'
+              WHERE a.is_over) AS a
+        FULL JOIN (SELECT user_id, exceeded_limits -> '{AVATAR_LIMIT}' AS exceeded FROM public.monthly_usage
+                   WHERE usage_month = :month AND is_over_avatar_limit) AS s ON s.user_id = a.user_id
+        WHERE :month < :before AND a.exceeded IS DISTINCT FROM s.exceeded"""
 
 
 _STORED = f"""
@@ -259,7 +261,7 @@ def _exceeded_sql(rows: str) -> str:
                                                         THEN a.avatars END END AS value
             FROM ({rows}) AS s
             JOIN limits_fresh l ON l.user_id = s.user_id
-            LEFT JOIN avatars_fresh a ON a.user_id = s.user_id AND l.name = '{AVATAR_LIMIT}'
+            LEFT JOIN avatars_fresh a ON a.user_id = s.user_id AND a.is_over AND l.name = '{AVATAR_LIMIT}'
         ) AS used
         WHERE value > (maximum #>> '{{}}')::numeric
         GROUP BY user_id, month"""

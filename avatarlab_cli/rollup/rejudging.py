@@ -45,8 +45,7 @@ def rejudge(connection: sa.Connection, live: LiveSchema, users: str, today: date
     fresh.temporary(connection, "usage_touched", touched, month=window.first)
     scope = monthly.Scope(window, running_from=window.first, of_everybody=False)
     monthly.recompute(connection, scope, available, today=today, rate_version=card.version)
-    limits.note_others(connection)
-    usage.note_other_basis(connection, usage.Basis(available, prices, card.version, today))
+    usage.note_some_months(connection, usage.Basis(live, available, prices, card.version, today))
     has_avatars = limits.has_avatars(live)
     fresh.temporary(connection, JUDGED, sa.text(_judged_sql(available, has_avatars=has_avatars)))
 

@@ -4,15 +4,17 @@ Of a source whose changes nobody puts down, every open day is computed anew. So 
 on has changed: the definitions, the rates, or what the database can answer.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import adjusting, capture, daily, dirty, fresh, limits, monthly, windows
+from avatarlab_cli.rollup import accounts, adjusting, capture, daily, dirty, fresh, limits, monthly, windows
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.daily import EVERY_SOURCE, DailyResult, Scope
 from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, UNATTRIBUTED
+from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import rollup_state
 from avatarlab_cli.timeframe import Window
 
@@ -21,6 +23,7 @@ from avatarlab_cli.timeframe import Window
 class Basis:
     """What every stored day of usage hangs on besides its source rows."""
 
+    live: LiveSchema
     available: Availability
     rates: sa.Table
     rate_version: str
@@ -50,21 +53,20 @@ class Updated:
     is_last: bool
     has_late: bool = False
     is_everybody_late: bool = False
+    invalid_limits: Mapping[str, int] = field(default_factory=dict)
 
     def facts(self) -> dict[str, object]:
         """Return what is put on record of it besides the counts every run has."""
-        return {"changes_taken": self.entries} if self.entries else {}
+        taken: dict[str, object] = {"changes_taken": self.entries} if self.entries else {}
+        return taken | ({"invalid_limits": dict(self.invalid_limits)} if self.invalid_limits else {})
 
 
 def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
-    """Set every day and month of the window, whole months, to what its sources say, whatever the queue holds.
-
-    Needs the temporary tables of accounts and limits.
-    """
+    """Set every day and month of the window, whole months, to what its sources say, whatever the queue holds."""
+    invalid = _collect_limits(connection, basis)
     done = _everything(connection, window, basis)
-    limits.note_others(connection)
-    note_other_basis(connection, basis)
-    return done
+    note_some_months(connection, basis)
+    return replace(done, invalid_limits=invalid)
 
 
 def recompute_days(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -77,23 +79,26 @@ def recompute_days(connection: sa.Connection, window: Window, basis: Basis) -> U
 def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | None) -> Updated:
     """Set every open day and month to what its sources say: one transaction's share of it, the `step`-th's.
 
-    Needs the temporary tables of accounts and limits, and storage_daily as it is to be.
+    Needs storage_daily as it is to be. Users whose limits are no number are of everybody, and so told by the first alone.
     """
     window = windows.resolve(connection, None, basis.today)
     state = connection.execute(sa.select(rollup_state)).mappings().one_or_none()
     marked = dirty.take_whole_sources(connection)
     behind = marked | (_behind(connection, state, basis) if step == 0 else frozenset())
-    limits.note_changed(connection)
+    judging = _judging(connection, state, window, basis, is_some=not behind)
+    invalid = {} if step else judging.invalid
     if behind >= EVERY_SOURCE:
         has_more = dirty.forget(connection, window)
         done = _everything(connection, window, basis)
-        _remember(connection, basis, is_whole=True)
-        return replace(done, is_last=not has_more, is_everybody_late=bool(marked))
+        _remember(connection, basis, judging, is_whole=True)
+        return replace(done, is_last=not has_more, is_everybody_late=bool(marked), invalid_limits=invalid)
     changes, whole = fresh.Changes(0, 0), None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
         whole = daily.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
         changes += whole.changes
+    else:
+        connection.execute(_LOOK_UP)
     batch = dirty.take(connection, window, basis.available, most)
     some = None
     if batch.cells is not None and batch.cells.sources:
@@ -102,11 +107,49 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
         changes += some.changes
     months = monthly.Scope(window)
     if not behind:
-        months = _touched_months(connection, state, window, basis, has_cells=batch.cells is not None)
+        parts = [] if judging.is_known else [monthly.judged_again()]
+        parts += [] if batch.cells is None else [_TOUCHED]
+        months = _touched_months(connection, state, window, basis, parts)
+    if judging.is_known:
+        limits.collect(connection, basis.live, basis.today, among="SELECT user_id AS id FROM usage_touched")
     changes += _months(connection, months, basis)
-    _remember(connection, basis, is_whole=False)
+    connection.execute(_READ_AGAIN)
+    _remember(connection, basis, judging, is_whole=False)
     done = _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
-    return replace(done, has_late=batch.has_late, is_everybody_late=bool(marked))
+    return replace(done, has_late=batch.has_late, is_everybody_late=bool(marked), invalid_limits=invalid)
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """By what months are judged: a digest of it, and whether by the same as today's last run, of whom only some are asked."""
+
+    digest: str
+    invalid: Mapping[str, int]
+    is_known: bool
+
+
+def _judging(
+    connection: sa.Connection, state: sa.RowMapping | None, window: Window, basis: Basis, *, is_some: bool
+) -> _Judging:
+    """Find out by what months are judged, of everybody unless nothing of it changed since the last run."""
+    digest = limits.digest(connection, basis.live, basis.today)
+    if is_some and state is not None and state["limits_digest"] == digest and _is_later(state, window, basis):
+        return _Judging(digest, state["invalid_limits"], is_known=True)
+    invalid = _collect_limits(connection, basis)
+    limits.note_changed(connection)
+    return _Judging(digest, invalid, is_known=False)
+
+
+def _collect_limits(connection: sa.Connection, basis: Basis) -> dict[str, int]:
+    accounts.collect(connection, basis.live)
+    return limits.collect(connection, basis.live, basis.today)
+
+
+def _is_later(state: sa.RowMapping | None, window: Window, basis: Basis) -> bool:
+    """Tell whether a run of the same day has summed the window's months, the running one too, before this one."""
+    return (
+        state is not None and state["summed_on"] == basis.today and basis.today.replace(day=1) >= window.first
+    )
 
 
 def _everything(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
@@ -143,11 +186,21 @@ def _behind(connection: sa.Connection, state: sa.RowMapping | None, basis: Basis
     return EVERY_SOURCE - captured
 
 
-def _remember(connection: sa.Connection, basis: Basis, *, is_whole: bool) -> None:
-    values: dict[str, object] = {"summed_on": basis.today}
+def _remember(connection: sa.Connection, basis: Basis, judging: _Judging, *, is_whole: bool) -> None:
+    values: dict[str, object] = {
+        "summed_on": basis.today,
+        "limits_digest": judging.digest,
+        "invalid_limits": dict(judging.invalid),
+    }
     if is_whole:
         values |= basis.stored()
     connection.execute(sa.update(rollup_state).values(values))
+
+
+def note_some_months(connection: sa.Connection, basis: Basis) -> None:
+    """Where some months now hang on other limits, rates or definitions than the rest, have the next run look at all of them."""
+    limits.note_others(connection)
+    note_other_basis(connection, basis)
 
 
 def note_other_basis(connection: sa.Connection, basis: Basis) -> None:
@@ -167,24 +220,33 @@ def _months(connection: sa.Connection, scope: monthly.Scope, basis: Basis) -> fr
 
 
 def _touched_months(
-    connection: sa.Connection, state: sa.RowMapping | None, window: Window, basis: Basis, *, has_cells: bool
+    connection: sa.Connection,
+    state: sa.RowMapping | None,
+    window: Window,
+    basis: Basis,
+    parts: Sequence[str],
 ) -> monthly.Scope:
-    """Return which months are to be summed, and name in usage_touched those that are not everybody's.
+    """Return which months are to be summed, and name in usage_touched those that are not everybody's: what `parts` select.
 
     With each day the running month grows for everybody, and so did every month since the last run. Of the others, and on
     a later run of the same day of all, what changed of a user is in the queue, and whom other limits concern is looked for.
     """
     summed_on = state["summed_on"] if state is not None else None
     running = basis.today.replace(day=1)
-    is_later = summed_on == basis.today and running >= window.first
+    is_later = _is_later(state, window, basis)
     since = running if is_later else max(window.first, min(summed_on or window.first, running).replace(day=1))
-    parts = [monthly.judged_again(), *[_TOUCHED] * has_cells]
     bound = {"first": window.first, "before": window.end if is_later else since, "month": running}
     bound |= {"today": basis.today, "nobody": UNATTRIBUTED}
-    fresh.temporary(connection, "usage_touched", sa.text(" UNION ".join(parts)), **bound)
+    fresh.temporary(connection, "usage_touched", sa.text(" UNION ".join((_NOBODY, *parts))), **bound)
     return monthly.Scope(window, since, of_everybody=not is_later)
 
 
+# A batch's rows are few, each looked up once, in memory most often: so nothing is gained by reading a whole table or
+# index instead, nor by remembering what was found.
+_LOOKING_UP = {"random_page_cost": "1.1", "enable_mergejoin": "off", "enable_memoize": "off"}
+_LOOK_UP = sa.text("; ".join(f"SET LOCAL {name} = {value}" for name, value in _LOOKING_UP.items()))
+_READ_AGAIN = sa.text("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in _LOOKING_UP))
+_NOBODY = "SELECT NULL::uuid AS user_id, NULL::date AS month WHERE false"
 # A snapshot of a day completes its month for everybody.
 _TOUCHED = f"""
     SELECT user_id, date_trunc('month', day::timestamp)::date AS month

@@ -143,6 +143,8 @@ rollup_state = sa.Table(
     sa.Column("rate_card_version", sa.Text),
     sa.Column("skipped", JSONB),
     sa.Column("summed_on", sa.Date),
+    sa.Column("limits_digest", sa.Text),
+    sa.Column("invalid_limits", JSONB, nullable=False, server_default="{}"),
     schema=SCHEMA,
 )
 

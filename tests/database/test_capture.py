@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
-from avatarlab_cli.rollup import capture, closing, dirty, rates
+from avatarlab_cli.rollup import capture, closing, dirty, limits, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
 from avatarlab_cli.rollup.rejudging import rejudge
-from avatarlab_cli.schema.live import probe
+from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.timeframe import month_window
 from jobs.registry import BY_NAME
 from jobs.runner import Order, Run, execute
@@ -331,6 +331,20 @@ LIMITS = {
         """UPDATE user_subscriptions SET custom_limits = '{"conversations_count": 0}'""",
         "DELETE FROM user_subscriptions",
     ],
+    "another tier in the profile": [
+        """INSERT INTO subscription_tiers (name, display_name, limits, max_avatars) VALUES ('none', 'None', '{"tts_generations": 0}', 0) ON CONFLICT DO NOTHING""",
+        "UPDATE profiles SET subscription_tier_id = (SELECT id FROM subscription_tiers WHERE name = 'none') WHERE id = :user",
+    ],
+    "an account that is deleted, and its plan with it": [
+        ("INSERT INTO user_subscriptions (user_id, tier_id, status, started_at, custom_limits)"
+        " SELECT :user, id, 'active', now() - interval '1 day', '{\"tts_generations\": 0}' FROM subscription_tiers WHERE name = 'free'"),
+        "UPDATE auth.users SET deleted_at = now() WHERE id = :user",
+    ],
+    "avatars of no known day": [
+        "UPDATE subscription_tiers SET max_avatars = 2",
+        "INSERT INTO avatars (user_id, name, created_at) SELECT :user, 'A', 'infinity' FROM generate_series(1, 5)",
+        "UPDATE avatars SET status = 'deleted' WHERE created_at = 'infinity'",
+    ],
     "a user's own object": [
         ("INSERT INTO storage.objects (bucket_id, name, metadata, created_at)"
         " VALUES ('generated-images', :user || '/a.png', '{\"size\": 1000}', now())"),
@@ -355,6 +369,32 @@ def test_other_limits_on_the_same_day_are_judged_by(database: Database, what: st
         assert_exact(database)
     sql(database, LIMITED, """UPDATE user_subscriptions SET custom_limits = '{"tts_generations": 0}'""")
     assert_exact(database, today=chaos.NOW.date() + timedelta(days=1))
+
+
+def test_as_long_as_limits_stay_only_who_did_something_is_judged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a later run of a day nobody's limits are found but those of users with changes, and invalid ones stay told."""
+    sql(database, """UPDATE subscription_tiers SET limits = '{"tts_generations": 1, "unheard_of": 2}'""")
+    told = run(database).result.details["invalid_limits"]
+    sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW)
+    collected: list[object] = []
+
+    def collect(
+        connection: sa.Connection, live: LiveSchema, today: date, among: str | None = None
+    ) -> dict[str, int]:
+        collected.append(among)
+        return everybody(connection, live, today, among)
+
+    everybody = limits.collect
+    monkeypatch.setattr(limits, "collect", collect)
+    assert run(database).result.details["invalid_limits"] == told == {"unheard_of": len(chaos.USERS)}
+    assert collected == ["SELECT user_id AS id FROM usage_touched"]
+    monkeypatch.undo()
+    assert_exact(database)
+    with database.read() as connection:
+        over = sa.text("SELECT user_id FROM monthly_usage WHERE exceeded_limits ? 'tts_generations'")
+        assert connection.scalars(over).all() == [ADA]
 
 
 def _judge_one(database: Database) -> None:
@@ -391,6 +431,18 @@ def test_limits_that_were_others_for_a_while_leave_nothing(database: Database, b
     assert_exact(database)
     with database.read() as connection:
         assert not connection.scalar(sa.text("SELECT count(*) FROM monthly_usage WHERE is_over_limit"))
+
+
+@pytest.mark.parametrize("by", JUDGING)
+def test_avatars_that_were_too_many_for_a_while_leave_nothing(database: Database, by: str) -> None:
+    """Whatever judges the month by avatars that are deleted then, the next run judges it by those there are."""
+    sql(database, "UPDATE subscription_tiers SET max_avatars = 10", SPOKEN, user=ADA, at=chaos.NOW)
+    run(database)
+    many = "INSERT INTO avatars (user_id, name, created_at) SELECT :user, 'A', 'infinity' FROM generate_series(1, 20)"
+    sql(database, many, user=ADA)
+    JUDGING[by](database)
+    sql(database, "DELETE FROM avatars WHERE created_at = 'infinity'")
+    assert_exact(database)
 
 
 def test_limits_checked_on_another_basis_leave_nothing(database: Database) -> None:

@@ -16,7 +16,22 @@ from avatarlab_cli.schema import admin, base, private, supabase
 from tests.database import catalog
 
 STATES = ("seed_database", "panel_database")
-ALL = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+ALL = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+)
 
 
 def upgrade(engine: sa.Engine, *, repair: bool = False) -> migrations.MigrationResult:
@@ -99,10 +114,10 @@ def differences(engine: sa.Engine) -> list[Any]:
 
 def test_status_follows_the_upgrade(seed_database: sa.Engine) -> None:
     """Everything is pending before, nothing afterwards, and the result names what ran."""
-    assert status(seed_database) == migrations.MigrationStatus(None, "0013", ALL)
-    assert upgrade(seed_database) == migrations.MigrationResult(None, "0013", ALL)
+    assert status(seed_database) == migrations.MigrationStatus(None, "0014", ALL)
+    assert upgrade(seed_database) == migrations.MigrationResult(None, "0014", ALL)
     assert status(seed_database).is_current
-    assert upgrade(seed_database) == migrations.MigrationResult("0013", "0013", ())
+    assert upgrade(seed_database) == migrations.MigrationResult("0014", "0014", ())
 
 
 def test_looking_creates_nothing(seed_database: sa.Engine) -> None:
