@@ -42,6 +42,7 @@ def install(
       avatarlab job timers install --systemd
       avatarlab --profile production job timers install --cron --user
     """
+    from avatarlab_cli.output.sink import opened
     from avatarlab_cli.show import demand_options, show_rows
     from jobs.timers.manager import COLUMNS
     from jobs.timers.program import installed
@@ -56,7 +57,8 @@ def install(
     program = installed(invocation.flags)
     if dry_run:
         texts = chosen.files(program).items()
-        typer.echo("\n".join(f"# {place}\n{text}" for place, text in texts), nl=False)
+        with opened(invocation.output, invocation.environment) as sink:
+            sink.write("\n".join(f"# {place}\n{text}" for place, text in texts))
         return
     if other.places():
         raise RefusedError(

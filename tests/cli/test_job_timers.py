@@ -121,6 +121,14 @@ def test_dry_run_prints_every_file_whole(host: Host, way: tuple[str, ...]) -> No
     assert told.out == "\n".join(f"# {path}\n{text}" for path, text in _in_order(host.files(), told.out))
 
 
+def test_dry_run_to_a_file(host: Host, tmp_path: Path) -> None:
+    """The texts go where --out says, as they would to stdout."""
+    shown = host.timers("install", "--systemd", "--dry-run").out
+    told = host.timers("install", "--systemd", "--dry-run", "--out", str(tmp_path / "units"))
+    assert (told.code, told.out) == (0, "")
+    assert (tmp_path / "units").read_text() == shown
+
+
 def _in_order(files: Mapping[str, str], page: str) -> list[tuple[str, str]]:
     return sorted(files.items(), key=lambda item: page.index(f"# {item[0]}\n"))
 
