@@ -21,6 +21,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     accounts.collect(connection, live)
     invalid = limits.collect(connection, live, task.today)
     limits.note_changed(connection)
+    limits.remember(connection, limits.digest(connection, live, task.today), invalid)
     scope = monthly.Scope(window)
     changes = monthly.recompute(
         connection, scope, available, today=task.today, rate_version=task.rates.version

@@ -1,5 +1,6 @@
 """The limits in force for each user: the tier's, with the user's own in front."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import sqlalchemy as sa
@@ -157,6 +158,12 @@ def note_others(connection: sa.Connection) -> None:
     """
     _forget_digest(connection)
     connection.execute(_NOTE_OTHERS)
+
+
+def remember(connection: sa.Connection, digest_: str, invalid: Mapping[str, int]) -> None:
+    """Keep by what every open month is judged now, and the invalid limits among it: what `digest` and `collect` returned."""
+    values = {"limits_digest": digest_, "invalid_limits": dict(invalid)}
+    connection.execute(sa.update(rollup_state).values(values))
 
 
 def _forget_digest(connection: sa.Connection) -> None:

@@ -187,14 +187,11 @@ def _behind(connection: sa.Connection, state: sa.RowMapping | None, basis: Basis
 
 
 def _remember(connection: sa.Connection, basis: Basis, judging: _Judging, *, is_whole: bool) -> None:
-    values: dict[str, object] = {
-        "summed_on": basis.today,
-        "limits_digest": judging.digest,
-        "invalid_limits": dict(judging.invalid),
-    }
+    values: dict[str, object] = {"summed_on": basis.today}
     if is_whole:
         values |= basis.stored()
     connection.execute(sa.update(rollup_state).values(values))
+    limits.remember(connection, judging.digest, judging.invalid)
 
 
 def note_some_months(connection: sa.Connection, basis: Basis) -> None:

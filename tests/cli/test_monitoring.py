@@ -11,6 +11,7 @@ import pytest
 import yaml
 from psycopg.rows import dict_row
 
+from avatarlab_cli.telling import textfile
 from jobs.registry import BY_NAME
 from tests.cli.grafana import DASHBOARD, MONITORING, POSTGRES, PROMETHEUS, panels, written_out
 from tests.cli.tree import commands
@@ -202,8 +203,15 @@ def test_only_what_is_exported_is_asked_for() -> None:
         # The dashboard works without the rules.
         assert names_in(expression) <= EXPORTED.keys()
     assert used - recorded == EXPORTED.keys()
-    jobs = {name for rule in RULES for name in re.findall(r'job[!=]~"([^"]*)"', rule["expr"])}
-    assert {name for names in jobs for name in names.split("|")} <= BY_NAME.keys()
+    assert set(textfile.NAMES) == EXPORTED.keys()
+
+
+def test_a_job_is_late_by_its_own_schedule() -> None:
+    """Those that one rule expects every hour, and another leaves out, are those that run every hour."""
+    hourly = {name for name, job in BY_NAME.items() if job.schedule.hour is None}
+    late = [rule["expr"] for rule in RULES if rule.get("alert", "").endswith("lyJobLate")]
+    named = [re.findall(r'job(.)~"([^"]*)"', expression) for expression in late]
+    assert [(how, set(names.split("|"))) for ((how, names),) in named] == [("=", hourly), ("!", hourly)]
 
 
 def test_the_page_lists_the_metrics() -> None:

@@ -377,6 +377,7 @@ def test_as_long_as_limits_stay_only_who_did_something_is_judged(
     """On a later run of a day nobody's limits are found but those of users with changes, and invalid ones stay told."""
     sql(database, """UPDATE subscription_tiers SET limits = '{"tts_generations": 1, "unheard_of": 2}'""")
     told = run(database).result.details["invalid_limits"]
+    run(database, "check-limits")
     sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW)
     collected: list[object] = []
 
