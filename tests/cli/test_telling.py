@@ -141,6 +141,21 @@ def test_a_failure(database: str, monitor: Listener, tmp_path: Path, body: Simpl
     ]
 
 
+def test_numbers_make_no_other_failure(
+    database: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
+) -> None:
+    """A message that differs in numbers, times and ids alone is the same failure; another word makes another."""
+
+    def fail(_: sa.Connection, __: Task) -> Result:
+        raise ValueError(message)
+
+    body.run, env = fail, told(monitor, tmp_path)
+    said = ("process 12 since 10:07", "process 4711 since 11:07", "worker 12 since 10:07")
+    for message in said:  # noqa: B007 (what is raised)
+        invoke(database, *RUN, env=env)
+    assert [text.rpartition(": ")[2].split()[0] for text in texts(monitor)] == ["process", "worker"]
+
+
 def test_a_long_log(database: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace) -> None:
     """Of a log the end is sent, in whole characters, and no password in it."""
 
