@@ -19,6 +19,8 @@ from avatarlab_cli.telling.webhook import Matter
 # Ends that are neither good nor bad: another run does the work, or who mistyped or interrupted it knows.
 _NO_NEWS = frozenset({ExitCode.USAGE, ExitCode.BUSY, ExitCode.INTERRUPTED})
 _WELL = frozenset({ExitCode.OK, ExitCode.FOUND})
+# Of a message so much tells it from another.
+_ALIKE = 500
 
 
 @dataclass
@@ -126,7 +128,7 @@ def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
     what, *more = _described(outcome.error)
     text = "\n".join((f"{name} failed with exit code {code:d}: {what}", *more))
     # Other numbers, ids and times in a message make no other failure of it.
-    alike = re.sub(r"[0-9a-f-]*\d[0-9a-f-]*", "#", what)
+    alike = re.sub(r"[0-9a-f-]*\d[0-9a-f-]*", "#", what[:_ALIKE])
     mark = f"{code:d} {mark_of(type(outcome.error).__name__, alike)}"
     return tell(invocation, Matter(name, masked(text), mark))
 

@@ -46,4 +46,6 @@ def matter(unit: str, variables: Mapping[str, str]) -> Matter:
     what = _MEANINGS.get(result, "failed").format(status=status)
     invocation = variables.get("MONITOR_INVOCATION_ID")
     by = f"_SYSTEMD_INVOCATION_ID={invocation}" if invocation else f"-u {unit}"
-    return Matter(name, f"{name} {what}\n`journalctl {by}` on {host()} says more", f"{status} {result}")
+    return Matter(
+        name, f"{name} {what}\n`journalctl {by}` on {host()} says more", f"systemd: {status} {result}"
+    )

@@ -16,10 +16,12 @@ from avatarlab_cli.rollup import rates
 from avatarlab_cli.schema.admin import monthly_usage, platform_statistics
 from avatarlab_cli.schema.private import job_runs
 from avatarlab_cli.schema.supabase import users
+from avatarlab_cli.telling import post
 from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.conftest import DEMO_END, created_database
 from tests.database.costing import books
+from tests.listening import Listener, listening
 from tests.reference import costs
 
 ADA, ADELE, EVE = (UUID(int=number << 120) for number in (0x1A, 0x1B, 0x2C))
@@ -90,6 +92,16 @@ def shelf(server_conninfo: str, migrated_panel_template: str) -> Iterator[str]:
         with psycopg.connect(conninfo) as connection:
             write_shelf(connection)
         yield conninfo
+
+
+@pytest.fixture
+def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    """Who is told, through no proxy of the machine's; what is not taken is tried again at once."""
+    monkeypatch.setattr(post, "_FIRST_WAIT_SECONDS", 0.005)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with listening() as listener:
+        yield listener
 
 
 def _write_usage(connection: sa.Connection) -> None:

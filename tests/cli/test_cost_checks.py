@@ -1,7 +1,5 @@
 """Checks of costs: budgets that are spent, and days far outside the others."""
 
-import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -18,8 +16,9 @@ from jobs.registry import COMPUTING
 from jobs.runner import Order, execute
 from tests.cli.acting import copied
 from tests.cli.costing import amount, cost, rows_of
+from tests.cli.telling import texts, told
 from tests.conftest import DEMO_END
-from tests.listening import Listener, listening
+from tests.listening import Listener
 from tests.reference import costs
 from tests.reference.source import UNATTRIBUTED
 
@@ -154,21 +153,8 @@ def test_anomalies(demo: str, emails: dict[Any, str]) -> None:
         assert Decimal(row["cost"]) >= 2000
 
 
-@pytest.fixture
-def monitor() -> Iterator[Listener]:
-    """Who is told."""
-    with listening() as listener:
-        yield listener
-
-
-def told(monitor: Listener, directory: Path) -> dict[str, str]:
-    """Return the settings by which the webhook is told."""
-    return {"AVATARLAB_WEBHOOK_URL": f"{monitor.url}/hook", "STATE_DIRECTORY": str(directory)}
-
-
 def lines(monitor: Listener) -> list[list[str]]:
-    """Return the lines of each message, without who posted it."""
-    return [json.loads(request.body)["text"].partition(": ")[2].splitlines() for request in monitor.requests]
+    return [text.splitlines() for text in texts(monitor)]
 
 
 def test_budgets_are_told(demo: str, emails: dict[Any, str], monitor: Listener, tmp_path: Path) -> None:

@@ -208,7 +208,10 @@ def test_what_systemd_says(result: str, status: str, said: str) -> None:
 def test_what_the_command_has_told_itself() -> None:
     """A failure is known by its invocation; where systemd gave up later, by the exit code it was told with."""
     told = {"verify": Told("69 abc", NOW, "one"), "verify 2026-03": Told("x", NOW, "two")}
+    by_systemd = {"verify": Told(matter("verify", {"MONITOR_EXIT_STATUS": "69"}).mark, NOW, "one")}
     known = [{"MONITOR_INVOCATION_ID": name} for name in ("one", "two")]
     known.append({"MONITOR_INVOCATION_ID": "three", "MONITOR_EXIT_STATUS": "69"})
     new = [{"MONITOR_INVOCATION_ID": "three", "MONITOR_EXIT_STATUS": "9"}, {}]
     assert [has_told(told, "verify", variables) for variables in [*known, *new]] == [True] * 3 + [False] * 2
+    # What systemd said before is said again when it has stayed for long.
+    assert not has_told(by_systemd, "verify", known[2])
