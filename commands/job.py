@@ -98,6 +98,7 @@ def run(
     from avatarlab_cli.queries import changes, jobs
     from avatarlab_cli.rollup import rates
     from avatarlab_cli.show import demand_options, show
+    from jobs.patience import Patience, is_lost
     from jobs.runner import execute
 
     invocation = current(context)
@@ -105,14 +106,15 @@ def run(
     window = _window(month, day, first, last)
     prices = rates.load(invocation.settings.get("rates_file"))
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
-    invocation.demand_permission()
     preview = functools.partial(_preview, context) if dry_run else None
     order = _order(context, prices, window, preview, slot=_slot(context, scheduled, window))
     # What is told of a run that a signal came too late for is that it succeeded.
-    with signals_deferred():
+    with signals_deferred() as ending:
+        patience = Patience.of(chosen, order, ending)
+        patience.borne(invocation.demand_permission, patience.is_out_of_reach)
         done = execute(invocation.job_database, chosen, order)
         if not (dry_run or invocation.is_quiet):
-            show(context, lambda _: jobs.show(done.record))
+            patience.borne(lambda: show(context, lambda _: jobs.show(done.record)), is_lost)
     if done.status == "skipped":
         invocation.environment.say(f"the slot {done.slot:%Y-%m-%d %H:%M}Z is done, by run {done.done_by}")
     found = list(_found(done))

@@ -25,7 +25,7 @@ from avatarlab_cli.schema.private import rollup_state
 from avatarlab_cli.timeframe import Window
 from jobs import records
 from jobs.order import Order, Preview, Run
-from jobs.patience import Patience, is_lost, is_passing, is_unrecordable
+from jobs.patience import Patience, is_passing, is_unrecordable
 from jobs.registry import Job
 from jobs.result import Result
 from jobs.slots import slot_of
@@ -74,7 +74,7 @@ class _Work:
     def __init__(self, database: Database, job: Job, order: Order, ending: Ending) -> None:
         self.database, self.job, self.order, self.ending = database, job, order, ending
         self.log = order.log.bind(job=job.name, run=str(order.run_id))
-        self.patience = Patience(order.retry_seconds, ending, self.log)
+        self.patience = Patience.of(job, order, ending)
         self.started = time.monotonic()
         self.done: Result | None = None
         self.tried: Result | None = None
@@ -87,8 +87,7 @@ class _Work:
     def run(self) -> Run:
         """Work until nothing is left, and return what was done."""
         self.ending.heed()
-        # By hand a database out of reach is told at once; at night it may be starting.
-        self.patience.borne(self._look, lambda error, _: self.order.is_scheduled and is_lost(error))
+        self.patience.borne(self._look, self.patience.is_out_of_reach)
         if self._is_over():
             return self._ended()
         try:
