@@ -10,7 +10,7 @@ from typing import NoReturn
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, the process's own unless another is given, and exit."""
-    from avatarlab_cli.errors import Terminated
+    from avatarlab_cli.errors import Terminated, exit_code_of
     from avatarlab_cli.main import app
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
@@ -18,7 +18,13 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 
     signal.signal(signal.SIGTERM, terminate)
     _replace_closed_streams()
-    sys.exit(app(arguments, prog_name="avatarlab"))
+    try:
+        app(arguments, prog_name="avatarlab")
+    except SystemExit as end:
+        # A signal that comes while an error is being reported typer takes for Ctrl-C, whichever it is.
+        cause = end.__context__ and end.__context__.__cause__
+        sys.exit(exit_code_of(cause) if isinstance(cause, KeyboardInterrupt) else end.code)
+    sys.exit()
 
 
 def _replace_closed_streams() -> None:

@@ -105,6 +105,7 @@ def run(
     from avatarlab_cli.show import demand_options, show
     from avatarlab_cli.telling.attending import Outcome, attended
     from jobs import findings
+    from jobs.patience import Patience, is_lost
     from jobs.runner import execute
 
     invocation = current(context)
@@ -124,13 +125,14 @@ def run(
             permit=invocation.demand_permission,
         )
         # What is told of a run that a signal came too late for is that it succeeded.
-        with signals_deferred():
+        with signals_deferred() as ending:
             done = execute(invocation.job_database, chosen, order)
             found = list(_found(done))
             outcome.code = ExitCode.FOUND if found else ExitCode.OK
             outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
             if not (dry_run or invocation.is_quiet):
-                show(context, lambda _: jobs.show(done.record))
+                patience = Patience.of(chosen, order, ending)
+                patience.borne(lambda: show(context, lambda _: jobs.show(done.record)), is_lost)
     if done.status == "skipped":
         invocation.environment.say(f"the slot {done.slot:%Y-%m-%d %H:%M}Z is done, by run {done.done_by}")
     for sentence in found:

@@ -9,6 +9,8 @@ from avatarlab_cli.database import ATTEMPTS, cause_of, is_connection_lost, is_tr
 from avatarlab_cli.errors import AvatarLabError
 from avatarlab_cli.logs import Log
 from avatarlab_cli.process import Ending
+from jobs.order import Order
+from jobs.registry import Job
 
 # Each wait is drawn from nothing up to a bound that doubles.
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 15.0
@@ -22,10 +24,21 @@ class Patience:
     `has_lost` tells whether a connection was lost since: the server may still be at what it was told.
     """
 
-    def __init__(self, seconds: float, ending: Ending, log: Log) -> None:
+    def __init__(self, seconds: float, ending: Ending, log: Log, *, is_scheduled: bool = False) -> None:
         self._seconds, self._ending, self._log = seconds, ending, log
+        self._is_scheduled = is_scheduled
         self._until: float | None = None
         self.has_lost = False
+
+    @classmethod
+    def of(cls, job: Job, order: Order, ending: Ending) -> "Patience":
+        """Return the patience an order allows."""
+        log = order.log.bind(job=job.name, run=str(order.run_id))
+        return cls(order.retry_seconds, ending, log, is_scheduled=order.is_scheduled)
+
+    def is_out_of_reach(self, error: AvatarLabError, _number: int) -> bool:
+        """Tell whether the database may come within reach: at night it may be starting; by hand that is told at once."""
+        return self._is_scheduled and is_lost(error)
 
     def borne(self, attempt: Callable[[], T], is_worth: Callable[[AvatarLabError, int], bool]) -> T:
         """Return what an attempt returns, the first or a later one; raises the error of the last.

@@ -25,7 +25,7 @@ from avatarlab_cli.schema.private import rollup_state
 from avatarlab_cli.timeframe import Window
 from jobs import records
 from jobs.order import Order, Preview, Run
-from jobs.patience import Patience, is_lost, is_passing, is_unrecordable
+from jobs.patience import Patience, is_passing, is_unrecordable
 from jobs.registry import Job
 from jobs.result import Result
 from jobs.slots import slot_of
@@ -74,7 +74,7 @@ class _Work:
     def __init__(self, database: Database, job: Job, order: Order, ending: Ending) -> None:
         self.database, self.job, self.order, self.ending = database, job, order, ending
         self.log = order.log.bind(job=job.name, run=str(order.run_id))
-        self.patience = Patience(order.retry_seconds, ending, self.log)
+        self.patience = Patience.of(job, order, ending)
         self.started = time.monotonic()
         self.done: Result | None = None
         self.tried: Result | None = None
@@ -87,14 +87,15 @@ class _Work:
     def run(self) -> Run:
         """Work until nothing is left, and return what was done."""
         self.ending.heed()
-        # By hand a database out of reach is told at once; at night it may be starting.
-        self.patience.borne(self._look, lambda error, _: self.order.is_scheduled and is_lost(error))
+        self.patience.borne(self._look, self.patience.is_out_of_reach)
         if self._is_over():
             return self._ended()
+        is_begun = False
         try:
             self.patience.borne(
                 lambda: records.begin(self.database, self.job, self.order, self.slot), is_passing
             )
+            is_begun = True
             while not self._is_over():
                 self.ending.heed()
                 self.patience.borne(self._transaction, is_passing)
@@ -103,7 +104,8 @@ class _Work:
             if self.order.preview is not None and self.done is not None:
                 self._write(records.success(self.done))
         except BaseException as error:
-            self._fail(error)
+            # What could not begin has no record to be completed, and nobody should wait for a replica to take one.
+            self._fail(error, is_recorded=is_begun or not isinstance(error, AvatarLabError))
             raise
         return self._ended()
 
@@ -201,10 +203,11 @@ class _Work:
 
         self.patience.borne(attempt, is_unrecordable)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, *, is_recorded: bool) -> None:
         """Record why the run ended; where even that fails, the next run closes the record."""
         try:
-            self._write(records.failure(error))
+            if is_recorded:
+                self._write(records.failure(error))
         except (AvatarLabError, KeyboardInterrupt) as other:
             self.log.warning("the run's end is not recorded", error=str(other) or type(other).__name__)
         status = records.status_of(error)

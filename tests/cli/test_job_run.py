@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -91,6 +92,34 @@ def test_a_failure_says_so_in_its_line(demo_conninfo: str) -> None:
     assert (found["event"], found["level"], found["status"]) == ("job failed", "error", "failed")
     assert (found["error_class"], found["attempts"]) == ("ConfigurationError", 1)
     assert said.startswith(f"avatarlab: {found['error']}")
+
+
+def test_a_timers_run_waits_for_its_database(demo_conninfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its first question to the report of what it did, which says nothing twice; who sits before it is told at once."""
+    connect, refused = psycopg.connect, list[int]()
+
+    def refusing(*arguments: Any, **more: Any) -> object:  # noqa: ANN401 (handed through)
+        with connect(demo_conninfo) as connection:
+            is_done = connection.execute(
+                "SELECT count(*) FROM avatarlab_admin.job_runs WHERE status = 'succeeded'"
+            )
+            at = is_done.fetchone() == (1,)
+        if refused.count(at) < 2:
+            refused.append(at)
+            raise psycopg.OperationalError("connection failed: Connection refused")
+        return connect(*arguments, **more)
+
+    monkeypatch.setattr("jobs.patience.FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("avatarlab_cli.database.psycopg.connect", refusing)
+    assert invoke(demo_conninfo, *RUN).code == ExitCode.UNAVAILABLE
+    refused.clear()
+    done = invoke(demo_conninfo, *RUN, "--scheduled", "--json", "--fields", "status")
+    assert (done.code, json.loads(done.out), refused) == (0, {"status": "succeeded"}, [0, 0, 1, 1])
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    assert [line["event"] for line in lines] == ["trying again"] * 2 + ["job succeeded"] + [
+        "trying again"
+    ] * 2
+    assert len({line["run"] for line in lines}) == 1
 
 
 def test_on_a_terminal_the_record_suffices(demo_conninfo: str) -> None:

@@ -68,7 +68,9 @@ def populate(conninfo: str) -> None:
             )
 
 
-def write_until(stop: threading.Event, conninfo: str, seed: str, counted: list[int]) -> None:
+def write_until(
+    stop: threading.Event, conninfo: str, seed: str, counted: list[int], pause: float = 0
+) -> None:
     """Write at random until told to stop: some transactions are rolled back, and some stay open for a while."""
     chance = random.Random(seed)  # noqa: S311 (a test's choice, not a secret)
     statements = [sql for weight, sql in WRITES for _ in range(weight)]
@@ -88,6 +90,7 @@ def write_until(stop: threading.Event, conninfo: str, seed: str, counted: list[i
             except (psycopg.errors.OperationalError, psycopg.errors.IntegrityError):
                 # Two in each other's way, or what it refers to is gone.
                 connection.rollback()
+            time.sleep(pause)
 
 
 def _given(chance: random.Random) -> dict[str, object]:

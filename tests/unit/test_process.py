@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from avatarlab_cli.__main__ import run
 from avatarlab_cli.errors import ExitCode, Terminated, exit_code_of
 from avatarlab_cli.process import Ending, signals_deferred
 
@@ -116,3 +117,16 @@ def test_threads_are_never_told() -> None:
     thread.start()
     thread.join()
     assert not found[0].is_told()
+
+
+def test_told_while_it_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes while an error is put into words ends the process as that signal does."""
+
+    def told(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("avatarlab_cli.main._fail", told)
+    monkeypatch.setattr("os.environ", {"HOME": "/nonexistent"})
+    with pytest.raises(SystemExit) as ended:
+        run(["usage", "top"])
+    assert ended.value.code == ExitCode.TERMINATED
