@@ -131,7 +131,7 @@ def test_a_commit_that_was_not_heard_of(
     database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch, at: int, is_committed: bool
 ) -> None:
     """Whether the commit on whose way the connection was lost counts, the run finds out: nothing is done twice or lost."""
-    commits = _lose_a_commit(monkeypatch, at, is_committed)
+    commits = _lose_a_commit(monkeypatch, at, is_committed=is_committed)
     done = execute(database, probe(counting), order())
     # Where it counted, the next attempt has only found that out.
     assert (done.attempts, done.transactions, len(commits)) == (3, 2, 3)
@@ -142,7 +142,19 @@ def test_a_commit_that_was_not_heard_of(
     assert record["rows_written"] == 2 * RESULT.rows_written
 
 
-def _lose_a_commit(monkeypatch: pytest.MonkeyPatch, at: int, is_committed: bool) -> list[int]:
+def test_a_success_is_never_overwritten(
+    database: Database, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that may not ask again whether its last commit counted ends with an error; its record knows better."""
+    _lose_a_commit(monkeypatch, 2, is_committed=True)
+    with pytest.raises(UnavailableError):
+        execute(database, probe(counting), order(retry_seconds=0))
+    (record,) = runs(database.conninfo)
+    assert (record["status"], record["error_class"], record["transactions"]) == ("succeeded", None, 2)
+    assert counted(database.conninfo) == {3}
+
+
+def _lose_a_commit(monkeypatch: pytest.MonkeyPatch, at: int, *, is_committed: bool) -> list[int]:
     """Have the connection break at the job's so-manieth commit, before or after it is done; returns all commits."""
     commit, commits = psycopg.Connection.commit, list[int]()
 

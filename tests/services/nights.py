@@ -43,13 +43,15 @@ TROUBLES = {
     "told to end": 5,
     "told twice": 2,
     "killed": 5,
+    "hung": 2,
+    "reading only": 2,
     "connections dropped": 4,
     "database restarted": 3,
     "pooler killed": 3,
 }
 LIMITS = {
-    "AVATARLAB_LOCK_TIMEOUT": "1s",
-    "AVATARLAB_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": "5s",
+    "AVATARLAB_LOCK_TIMEOUT": "500ms",
+    "AVATARLAB_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": "1s",
     "AVATARLAB_JOB_RETRY_WITHIN": "20s",
     "AVATARLAB_LOG_FORMAT": "json",
     "HOME": "/nonexistent",
@@ -120,6 +122,8 @@ class Night:
         self.chance = random.Random(seed)  # noqa: S311 (a test's choice, not a secret)
         self.running: dict[int, Ended] = {}
         self.ended: list[Ended] = []
+        # When those that hang wake up.
+        self.hung: dict[int, float] = {}
 
     def pass_by(self, count: int) -> list[Ended]:
         """Start so many runs, two hosts at once now and then, and return how they ended."""
@@ -133,7 +137,7 @@ class Night:
             (trouble,) = self.chance.choices(list(TROUBLES), list(TROUBLES.values()))
             self.trouble(trouble)
             self.look()
-            while len(self.running) > 1:
+            while len(self.running) - len(self.hung) > 1:
                 time.sleep(0.01)
                 self.look()
         while self.running:
@@ -169,21 +173,36 @@ class Night:
             time.sleep(self.chance.uniform(0, 0.3))
             self.servers.start_pooler()
         elif kind == "connections dropped":
-            ours = "datname = %s AND application_name LIKE 'avatarlab %%'"
-            with psycopg.connect(f"{self.servers.direct} dbname=postgres", autocommit=True) as connection:
-                connection.execute(
-                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", [self.database]
-                )
+            ours = f"datname = '{self.database}' AND application_name LIKE 'avatarlab %'"
+            self.tell(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+        elif kind == "reading only":
+            self.tell(f"ALTER DATABASE {self.database} SET default_transaction_read_only = on")
+            time.sleep(self.chance.uniform(0, 0.5))
+            self.tell(f"ALTER DATABASE {self.database} RESET default_transaction_read_only")
         elif kind != "nothing" and self.running:
-            pid = self.chance.choice(list(self.running))
-            self.running[pid] = replace(self.running[pid], trouble=kind)
-            os.kill(pid, signal.SIGKILL if kind == "killed" else signal.SIGTERM)
-            if kind == "told twice":
-                time.sleep(self.chance.uniform(0, 0.1))
-                os.kill(pid, signal.SIGTERM)
+            self.befall(self.chance.choice(list(self.running)), kind)
+
+    def tell(self, statement: str) -> None:
+        """Tell PostgreSQL something, as an administrator."""
+        with psycopg.connect(f"{self.servers.direct} dbname=postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+    def befall(self, pid: int, kind: str) -> None:
+        """Let something happen to a run's process."""
+        self.running[pid] = replace(self.running[pid], trouble=kind)
+        if kind == "hung":
+            self.hung[pid] = time.monotonic() + self.chance.uniform(0, 2)
+        os.kill(pid, {"killed": signal.SIGKILL, "hung": signal.SIGSTOP}.get(kind, signal.SIGTERM))
+        if kind == "told twice":
+            time.sleep(self.chance.uniform(0, 0.1))
+            os.kill(pid, signal.SIGTERM)
 
     def look(self) -> None:
-        """Take down which runs have ended."""
+        """Take down which runs have ended, and wake those that have hung for long enough."""
+        for pid in [pid for pid, until in self.hung.items() if until < time.monotonic()]:
+            del self.hung[pid]
+            if pid in self.running:
+                os.kill(pid, signal.SIGCONT)
         for pid in list(self.running):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
@@ -222,7 +241,7 @@ def writing(conninfo: str, seed: int, writers: int = 2) -> Iterator[list[int]]:
         attempt = 0
         while not stop.is_set():
             attempt += 1
-            with suppress(psycopg.OperationalError):
+            with suppress(psycopg.Error):
                 chaos.write_until(stop, conninfo, f"{seed} {name} {attempt}", counted, pause=0.05)
             time.sleep(0.05)
 
@@ -269,7 +288,7 @@ def main(home: str, database: str, seed: str, count: str) -> None:
     from jobs import patience
     from jobs.registry import BY_NAME
 
-    dirty.BATCH, patience.LONGEST_WAIT_SECONDS = 100, 0.5
+    dirty.BATCH, patience.LONGEST_WAIT_SECONDS = 100, 0.3
     for name, job in BY_NAME.items():
         BY_NAME[name] = replace(job, schedule=Quick())
     ended = Night(Servers(Path(home)), database, int(seed)).pass_by(int(count))

@@ -1,6 +1,8 @@
 """Nobody watches at night: whatever breaks, nothing is lost, nothing is done twice, and every record is true."""
 
 import shutil
+import signal
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +13,14 @@ import psycopg
 import pytest
 
 from avatarlab_cli.database import Database
+from avatarlab_cli.errors import ExitCode
 from avatarlab_cli.migrations import upgrade
 from avatarlab_cli.rollup import capture
 from avatarlab_cli.schema.reference import create_reference
+from tests.cli.invoking import command, process, variables
 from tests.conftest import TEST_SETTINGS, plain_engine
 from tests.database import chaos
-from tests.database.contents import runs
+from tests.database.contents import is_anyone_waiting, runs, wait_until
 from tests.database.test_capture import PATIENT, assert_exact, install_capture, run
 from tests.services.conftest import PGBOUNCER, PORT, POSTGRES, demand, directory, run_as_service, service_user
 from tests.services.nights import Ended, Servers, spend, writing
@@ -130,6 +134,30 @@ def test_a_bad_night(servers: Servers, seed: int) -> None:
         _assert_true(records, ended, seed)
         assert _done_twice(conninfo) == [], f"seed {seed}"
         assert sum(record["status"] == "succeeded" for record in records) > RUNS / 10, f"seed {seed}"
+
+
+def test_a_hung_run_is_freed_behind_the_pooler(servers: Servers) -> None:
+    """Its transaction ends by the server's own timeout, the next run goes on, and it does too once it wakes."""
+    words = ("-q", "job", "run", "storage-snapshot")
+    with night(servers) as conninfo:
+        pooled = f"{servers.pooled} dbname={conninfo.rpartition('dbname=')[2]}"
+        env = variables(pooled, {"AVATARLAB_IDLE_IN_TRANSACTION_SESSION_TIMEOUT": "200ms"})
+        with psycopg.connect(conninfo) as blocker:
+            blocker.execute("LOCK TABLE avatarlab_admin.storage_daily")
+            hung = subprocess.Popen(
+                command(*words), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+            wait_until(lambda: is_anyone_waiting(blocker))
+            hung.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process(pooled, *words).code == ExitCode.OK)
+        assert [record["status"] for record in runs(conninfo) if record["status"] != "busy"][:2] == [
+            "succeeded",  # by which the platform was prepared
+            "crashed",
+        ]
+        hung.send_signal(signal.SIGCONT)
+        assert b"trying again" in hung.communicate(timeout=60)[1]
+        assert hung.returncode == ExitCode.OK
+        assert {record["status"] for record in runs(conninfo)} <= {"succeeded", "busy"}
 
 
 def _assert_statistics_are_exact(database: Database) -> None:
