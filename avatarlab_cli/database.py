@@ -88,7 +88,7 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection of the driver's, without the limits; raises what the driver raises, or ConfigurationError."""
-        _demand_readable(self.conninfo)
+        given = _readable(self.conninfo)
         try:
             return psycopg.connect(
                 self.conninfo,
@@ -97,6 +97,7 @@ class Database:
                 connect_timeout=CONNECT_TIMEOUT,
                 application_name=f"avatarlab {__version__}",
                 client_encoding="utf-8",
+                **{name: value for name, value in _LIVENESS.items() if name not in given},
             )
         except psycopg.OperationalError as error:
             from avatarlab_cli.certificates import doubt
@@ -113,8 +114,17 @@ class Database:
         connection.execute(sa.text(f"SELECT {calls}"), values)
 
 
-def _demand_readable(conninfo: str) -> None:
-    """Raise ConfigurationError for a text libpq would misread, quoting some of it: there is a password in it."""
+# A server that went away without a word is noticed within a minute; the kernel's own answer comes after hours.
+_LIVENESS: Mapping[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
+def _readable(conninfo: str) -> Mapping[str, object]:
+    """Return what a text names; raises ConfigurationError for one libpq would misread, quoting some of it: there is a password in it."""
     try:
         parts = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
@@ -123,6 +133,7 @@ def _demand_readable(conninfo: str) -> None:
     # A password's own @ or / cuts the URL in the wrong place.
     if "@" in host + str(parts.get("dbname") or "") or not re.fullmatch(r"[\d,]*", port):
         raise ConfigurationError("the database URL cannot be read", hint=_URL_FORM) from None
+    return parts
 
 
 @contextmanager

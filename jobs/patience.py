@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from avatarlab_cli.database import ATTEMPTS, cause_of, is_connection_lost, is_transient
-from avatarlab_cli.errors import AvatarLabError
+from avatarlab_cli.errors import AvatarLabError, ConfigurationError, NotPermittedError
 from avatarlab_cli.logs import Log
 from avatarlab_cli.process import Ending
 from jobs.order import Order
@@ -14,6 +14,9 @@ from jobs.registry import Job
 
 # Each wait is drawn from nothing up to a bound that doubles.
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 15.0
+
+# A server or pooler that refuses will do so again; what it says is often text alone, as of a connection that was lost.
+_REFUSALS = (ConfigurationError, NotPermittedError)
 
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ class Patience:
 def is_lost(error: AvatarLabError, _number: int = 1) -> bool:
     """Tell whether the connection was lost, or could not be had."""
     cause = cause_of(error)
-    return cause is not None and is_connection_lost(cause)
+    return cause is not None and not isinstance(error, _REFUSALS) and is_connection_lost(cause)
 
 
 def is_passing(error: AvatarLabError, number: int) -> bool:
@@ -87,10 +90,10 @@ def is_passing(error: AvatarLabError, number: int) -> bool:
         return False
     if cause.sqlstate == "23505":
         return number < ATTEMPTS
-    return cause.sqlstate == "55P03" or is_transient(cause) or is_connection_lost(cause)
+    return cause.sqlstate == "55P03" or is_transient(cause) or is_lost(error)
 
 
 def is_unrecordable(error: AvatarLabError, _number: int) -> bool:
     """Tell whether a record that could not be written now may be written later: the server may only read for a while."""
     cause = cause_of(error)
-    return cause is not None and (is_connection_lost(cause) or cause.sqlstate in {"25006", "55P03", "40001"})
+    return cause is not None and (is_lost(error) or cause.sqlstate in {"25006", "55P03", "40001"})

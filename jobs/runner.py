@@ -80,6 +80,7 @@ class _Work:
         self.tried: Result | None = None
         self.attempts = self.transactions = 0
         self.skipped_for: UUID | None = None
+        self.is_begun = self.is_on_record = False
         # Known once it has looked.
         self.slot: datetime
         self.today: date
@@ -87,15 +88,10 @@ class _Work:
     def run(self) -> Run:
         """Work until nothing is left, and return what was done."""
         self.ending.heed()
-        self.patience.borne(self._look, self.patience.is_out_of_reach)
-        if self._is_over():
-            return self._ended()
-        is_begun = False
         try:
-            self.patience.borne(
-                lambda: records.begin(self.database, self.job, self.order, self.slot), is_passing
-            )
-            is_begun = True
+            self.patience.borne(self._look, self.patience.is_out_of_reach)
+            if not self._is_over():
+                self._begin()
             while not self._is_over():
                 self.ending.heed()
                 self.patience.borne(self._transaction, is_passing)
@@ -104,10 +100,22 @@ class _Work:
             if self.order.preview is not None and self.done is not None:
                 self._write(records.success(self.done))
         except BaseException as error:
-            # What could not begin has no record to be completed, and nobody should wait for a replica to take one.
-            self._fail(error, is_recorded=is_begun or not isinstance(error, AvatarLabError))
+            self._fail(error)
             raise
         return self._ended()
+
+    def _begin(self) -> None:
+        """Put the run on record."""
+        # Else an interrupt might leave a record that nobody completes.
+        self.is_begun = self.is_on_record = True
+        try:
+            self.patience.borne(
+                lambda: records.begin(self.database, self.job, self.order, self.slot), is_passing
+            )
+        except AvatarLabError:
+            # Nobody should wait for a replica to complete what it would not take.
+            self.is_on_record = False
+            raise
 
     def _is_over(self) -> bool:
         """Tell whether nothing is left: all is done, or another run has done it."""
@@ -203,13 +211,16 @@ class _Work:
 
         self.patience.borne(attempt, is_unrecordable)
 
-    def _fail(self, error: BaseException, *, is_recorded: bool) -> None:
-        """Record why the run ended; where even that fails, the next run closes the record."""
+    def _fail(self, error: BaseException) -> None:
+        """Record why the run ended, if it had begun; where even that fails, the next run closes the record."""
         try:
-            if is_recorded:
+            if self.is_on_record:
                 self._write(records.failure(error))
         except (AvatarLabError, KeyboardInterrupt) as other:
             self.log.warning("the run's end is not recorded", error=str(other) or type(other).__name__)
+        if not (self.is_begun or self.order.is_scheduled):
+            # By hand what is raised says it all.
+            return
         status = records.status_of(error)
         say = self.log.error if status == "failed" else self.log.warning
         what = {"error_class": type(error).__name__, "error": str(error)}

@@ -85,7 +85,7 @@ def test_what_does_not_pass_is_not(database: Database, probe: Probe, sqlstate: s
 def test_patience_has_an_end(database: Database, probe: Probe) -> None:
     """A race lost again and again is busy once the time is up: it may succeed later."""
     with pytest.raises(BusyError):
-        execute(database, probe(first_failing("40P01", 10**6)), order(retry_seconds=0.3))
+        execute(database, probe(first_failing("40P01", 10**6)), order(retry_seconds=3))
     (record,) = runs(database.conninfo)
     assert (record["status"], int(str(record["attempts"])) > 2) == ("busy", True)
 
@@ -262,10 +262,20 @@ def test_a_database_out_of_reach(
         with pytest.raises(UnavailableError, match="Connection refused"):
             execute(database, probe(write_tier), replace(own, log=log))
         outage.clear()
-        assert (log.lines, runs(database.conninfo)) == ([], [])
+        assert (log.events(), runs(database.conninfo)) == ([], [])
     else:
         assert execute(database, probe(write_tier), replace(own, log=log)).status == "succeeded"
         assert log.events() == [AGAIN] * 3 + ["job succeeded"]
+
+
+def test_a_night_without_a_database(database: Database, probe: Probe, outage: list[float]) -> None:
+    """A timer's run that never reaches the database ends with its line all the same."""
+    outage.append(10**9)
+    log = Lines()
+    with pytest.raises(UnavailableError, match="Connection refused"):
+        execute(database, probe(write_tier), order(slot=datetime.now(UTC), log=log, retry_seconds=0.1))
+    assert log.events()[-1] == "job failed"
+    assert log.lines[-1][2]["status"] == "failed"
 
 
 def test_a_moment_of_reading_only(database: Database, probe: Probe) -> None:
@@ -289,6 +299,15 @@ def test_a_moment_of_reading_only(database: Database, probe: Probe) -> None:
     assert (states, record["status"], record["transactions"]) == (["running"], "failed", 1)
     assert record["details"] == {"counted": 2}
     assert counted(database.conninfo) == {2}
+
+
+def test_who_takes_no_changes_is_not_waited_for(database: Database, probe: Probe) -> None:
+    """A run on a replica ends at once: it has no record, and so none that could be completed later."""
+    log = Lines()
+    read_only = Database(f"{database.conninfo} options='-c default_transaction_read_only=on'", PATIENT)
+    with pytest.raises(UnavailableError, match="read-only transaction"):
+        execute(read_only, probe(counting), order(log=log))
+    assert (log.events(), runs(database.conninfo)) == (["job failed"], [])
 
 
 def test_a_lock_of_no_run_is_waited_for(database: Database, probe: Probe) -> None:

@@ -11,6 +11,7 @@ from avatarlab_cli.errors import (
     NotPermittedError,
     UnavailableError,
 )
+from jobs.patience import is_lost, is_passing
 
 AT = 'connection failed: connection to server at "192.0.2.1", port 6543 failed: '
 
@@ -78,8 +79,10 @@ AT = 'connection failed: connection to server at "192.0.2.1", port 6543 failed: 
     ],
 )
 def test_what_a_refusal_means(text: str, kind: type[AvatarLabError], sentence: str, hint: str) -> None:
-    """Each is one sentence of its kind, with what to do."""
+    """Each is one sentence of its kind, with what to do; a run that asks again asks who may answer otherwise then."""
     found = translate(psycopg.OperationalError(text))
+    found.__cause__ = psycopg.OperationalError(text)
     assert type(found) is kind
     assert sentence in found.message
     assert hint in str(found.hint)
+    assert is_lost(found) == is_passing(found, 1) == (kind in (UnavailableError, BusyError))
