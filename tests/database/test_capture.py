@@ -77,7 +77,8 @@ def assert_exact(database: Database, **more: Any) -> None:  # noqa: ANN401 (the 
     run(database, **more)
     of_all = stored(database)
     for table in STORED:
-        assert sorted(set(by_queue[table]) ^ set(of_all[table])) == [], table
+        lost, doubled = (set(of_all[table]) - set(by_queue[table]), set(by_queue[table]) - set(of_all[table]))
+        assert (lost, doubled) == (set(), set()), f"{table}: {lost} should be there instead of {doubled}"
 
 
 def sql(database: Database, *statements: str, **bound: object) -> None:

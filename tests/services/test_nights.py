@@ -128,8 +128,7 @@ def test_a_bad_night(servers: Servers, seed: int) -> None:
             ended = spend(servers, conninfo.rpartition("dbname=")[2], seed, RUNS)
         assert (len(ended) >= RUNS, len(written) > RUNS) == (True, True), f"seed {seed}"
         # The next run, with nothing in its way, closes what the night has left.
-        assert_exact(database)
-        _assert_statistics_are_exact(database)
+        _assert_exact(database, seed)
         records = runs(conninfo)
         _assert_true(records, ended, seed)
         assert _done_twice(conninfo) == [], f"seed {seed}"
@@ -160,8 +159,12 @@ def test_a_hung_run_is_freed_behind_the_pooler(servers: Servers) -> None:
         assert {record["status"] for record in runs(conninfo)} <= {"succeeded", "busy"}
 
 
-def _assert_statistics_are_exact(database: Database) -> None:
-    """What is stored of the platform and of every open day is what a look at all sources makes of it."""
+def _assert_exact(database: Database, seed: int) -> None:
+    """What is stored of users, of the platform and of every open day is what a look at all sources makes of it."""
+    try:
+        assert_exact(database)
+    except AssertionError as error:
+        pytest.fail(f"seed {seed}: {error}")
     run(database, "platform-statistics")
     with database.write() as connection:
         capture.forget_state(connection)
