@@ -99,6 +99,7 @@ def _spread(connection: sa.Connection, sources: list[Source]) -> None:
     changing = list(_of_links(sources)) if kinds.has_links else []
     changing += list(_of_accounts(sources)) if kinds.has_accounts else []
     parts = changing + [_NOBODYS_BEFORE.format(part=part) for part in changing]
+    parts += [_GHOSTS] if kinds.has_accounts else []
     into = f"INSERT INTO {qualified(usage_dirty)} (source, day, user_id, via_id) {' UNION '.join(parts)}"
     connection.execute(sa.text(into))
     connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(spread.c.id))))
@@ -177,6 +178,11 @@ def _of_accounts(sources: list[Source]) -> Iterator[str]:
 # What gets an owner was nobody's until then, and what loses one is nobody's from now on.
 _NOBODYS_BEFORE = """
     SELECT source, day, NULL::uuid, NULL::uuid FROM ({part}) AS changing (source, day, user_id, via_id)"""
+# What an account that comes back had may be there no more: its entries are nobody's too, who had it.
+_GHOSTS = f"""
+    SELECT q.source, q.day, NULL::uuid, NULL::uuid FROM dirty_spread t
+    JOIN avatarlab_admin.usage_dirty q ON q.user_id = t.user_id
+    WHERE t.source = '{capture.ACCOUNTS}' AND isfinite(q.day)"""
 # Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now.
 _OWNED = f"""
     SELECT source, day, user_id FROM dirty_taken

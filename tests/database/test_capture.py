@@ -238,6 +238,48 @@ def test_each_kind_of_change_is_counted(database: Database, what: str) -> None:
     assert_exact(database)
 
 
+TALK = "INSERT INTO conversations (avatar_id, phone_number, text, timestamp) VALUES (:avatar, '1', 't', :at)"
+MEMORY = (
+    "INSERT INTO avatar_memories (user_id, avatar_id, title, memory_date, image_url, image_path, memory_description,"
+    " memory_summary, created_at) VALUES (:user, :foreign, 'm', '2025-01-01', 'u', 'p', 'd', 's', :at)"
+)
+FREE, TAKEN = (f"UPDATE avatars SET user_id = {owner} WHERE id = :avatar" for owner in ("NULL", ":other"))
+GONE = "DELETE FROM auth.users WHERE id = :user"
+BACK = "INSERT INTO auth.users (id, email, created_at) VALUES (:user, 'again@example.com', now())"
+# What is counted, and what then happens before the next run; `at` is a day with nothing else.
+BETWEEN_RUNS = {
+    "nobody's avatar is taken, its row deleted": ([FREE, TALK], [TAKEN, "DELETE FROM conversations"]),
+    "nobody's avatar is taken, its row moved": (
+        [FREE, TALK],
+        [TAKEN, "UPDATE conversations SET timestamp = timestamp - interval '3 days'"],
+    ),
+    "nobody's row is deleted, its avatar taken": ([FREE, TALK], ["DELETE FROM conversations", TAKEN]),
+    "an avatar is left, its row deleted": ([TALK], [FREE, "DELETE FROM conversations"]),
+    "a ghost comes back, its row deleted": ([GONE, MEMORY], [BACK, "DELETE FROM avatar_memories"]),
+    "a ghost comes back, its row moved": (
+        [GONE, MEMORY],
+        [BACK, "UPDATE avatar_memories SET created_at = created_at - interval '3 days'"],
+    ),
+    "an account goes, its row deleted": ([MEMORY], [GONE, "DELETE FROM avatar_memories"]),
+}
+
+
+@pytest.mark.parametrize("what", BETWEEN_RUNS)
+def test_an_owner_and_a_row_change_between_two_runs(database: Database, what: str) -> None:
+    """Whose a row was when it was counted no longer has it, whoever has it or its avatar since."""
+    bound = {"user": ADA, "other": chaos.USERS[1], "avatar": AVATAR, "foreign": chaos.AVATARS[1]}
+    before, between = BETWEEN_RUNS[what]
+    for most in (dirty.BATCH, 1):
+        at = chaos.NOW - timedelta(days=20 + most % 7)
+        sql(database, *before, **bound, at=at)
+        run(database)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(dirty, "BATCH", most)
+            sql(database, *between, **bound)
+            assert_exact(database)
+        sql(database, "UPDATE avatars SET user_id = :user WHERE id = :avatar", **bound)
+
+
 def test_an_account_that_goes_between_two_batches(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
