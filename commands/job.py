@@ -116,7 +116,8 @@ def run(
     preview = functools.partial(_preview, context) if dry_run else None
     run_id = uuid4()
     telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, tuple(BY_NAME))
-    with telling as outcome:
+    # What is told of a run that a signal came too late for is that it succeeded.
+    with signals_deferred() as ending, telling as outcome:
         prices = rates.load(invocation.settings.get("rates_file"))
         order = replace(
             _order(context, prices, window, preview, slot=slot),
@@ -124,15 +125,14 @@ def run(
             progress=outcome.progress,
             permit=invocation.demand_permission,
         )
-        # What is told of a run that a signal came too late for is that it succeeded.
-        with signals_deferred() as ending:
-            done = execute(invocation.job_database, chosen, order)
-            found = list(_found(done))
-            outcome.code = ExitCode.FOUND if found else ExitCode.OK
-            outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
-            if not (dry_run or invocation.is_quiet):
-                patience = Patience.of(chosen, order, ending)
-                patience.borne(lambda: show(context, lambda _: jobs.show(done.record)), is_lost)
+        done = execute(invocation.job_database, chosen, order)
+        found = list(_found(done))
+        outcome.code = ExitCode.FOUND if found else ExitCode.OK
+        outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
+        if not (dry_run or invocation.is_quiet):
+            # What was done is not to fail because its record cannot be shown at once.
+            patience = Patience.of(chosen, order, ending)
+            patience.borne(lambda: show(context, lambda _: jobs.show(done.record)), is_lost)
     if done.status == "skipped":
         invocation.environment.say(f"the slot {done.slot:%Y-%m-%d %H:%M}Z is done, by run {done.done_by}")
     for sentence in found:
