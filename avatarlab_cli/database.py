@@ -269,7 +269,7 @@ _MEANINGS: tuple[tuple[frozenset[str], type[AvatarLabError], str], ...] = (
     (
         frozenset({"25006"}),
         UnavailableError,
-        "the server takes no changes now: it is a replica, or in recovery",
+        "the server takes no changes now: it is a replica, in recovery, or default_transaction_read_only is on",
     ),
     (frozenset({"57", "08", "25P03"}), UnavailableError, _UNREACHABLE),
 )

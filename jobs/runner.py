@@ -253,8 +253,10 @@ class _Work:
         }
         if done is None:
             return counted
+        first, last = done.window.first, done.window.end - timedelta(days=1)
         return counted | {
-            "window": [f"{done.window.first}", f"{done.window.end - timedelta(days=1)}"],
+            # All days have no first one, and a run without anything to do has none.
+            "window": [None if first == date.min else f"{first}", f"{last}"] if first <= last else None,
             "rows_read": done.rows_read,
             "rows_written": done.rows_written,
             "skipped": done.skipped,

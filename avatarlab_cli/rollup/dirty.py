@@ -99,7 +99,8 @@ def _spread(connection: sa.Connection, sources: list[Source]) -> None:
     changing = list(_of_links(sources)) if kinds.has_links else []
     changing += list(_of_accounts(sources)) if kinds.has_accounts else []
     parts = changing + [_NOBODYS_BEFORE.format(part=part) for part in changing]
-    parts += [_GHOSTS] if kinds.has_accounts else []
+    parts += [_NOBODYS_LINKED] if kinds.has_links else []
+    parts += [_NOBODYS_OWN, _NOBODYS_REACHED] if kinds.has_accounts else []
     into = f"INSERT INTO {qualified(usage_dirty)} (source, day, user_id, via_id) {' UNION '.join(parts)}"
     connection.execute(sa.text(into))
     connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(spread.c.id))))
@@ -111,12 +112,16 @@ _OF_ALL_DAYS = sa.text("""
 
 
 def _cells(connection: sa.Connection, window: Window, available: Availability) -> Cells:
-    vias = dict.fromkeys(
-        (qualified(s.via.target.table), s.via.target.name, s.via.owner.name)
-        for s, _ in available.measured
-        if s.via
-    )
-    now = [_NOBODYS_NOW.format(table=table, key=key, owner=owner) for table, key, owner in vias]
+    now = [
+        _NOBODYS_NOW.format(
+            source=source.table.name,
+            table=qualified(source.via.target.table),
+            key=source.via.target.name,
+            owner=source.via.owner.name,
+        )
+        for source, _ in available.measured
+        if source.via
+    ]
     owned = " UNION ".join((_OWNED, *now))
     bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
     fresh.temporary(connection, "dirty_all", sa.text(_ALL.format(owned=owned)), **bound)
@@ -178,11 +183,20 @@ def _of_accounts(sources: list[Source]) -> Iterator[str]:
 # What gets an owner was nobody's until then, and what loses one is nobody's from now on.
 _NOBODYS_BEFORE = """
     SELECT source, day, NULL::uuid, NULL::uuid FROM ({part}) AS changing (source, day, user_id, via_id)"""
-# What an account that comes back had may be there no more: its entries are nobody's too, who had it.
-_GHOSTS = f"""
-    SELECT q.source, q.day, NULL::uuid, NULL::uuid FROM dirty_spread t
-    JOIN avatarlab_admin.usage_dirty q ON q.user_id = t.user_id
-    WHERE t.source = '{capture.ACCOUNTS}' AND isfinite(q.day)"""
+# Neither tells what is there no more: nobody had it, if it was counted before its avatar or account came to be what it is.
+_NOBODYS = "SELECT q.source, q.day, NULL::uuid, NULL::uuid FROM dirty_spread t {by} WHERE isfinite(q.day) AND {which}"
+_OF_ACCOUNT = f"t.source = '{capture.ACCOUNTS}'"
+_NOBODYS_LINKED = _NOBODYS.format(
+    by="JOIN avatarlab_admin.usage_dirty q ON q.via_id = t.via_id AND q.source = t.source", which="true"
+)
+_NOBODYS_OWN = _NOBODYS.format(
+    by="JOIN avatarlab_admin.usage_dirty q ON q.user_id = t.user_id", which=_OF_ACCOUNT
+)
+_NOBODYS_REACHED = _NOBODYS.format(
+    by="JOIN avatarlab_admin.remembered_owner m ON m.user_id = t.user_id"
+    " JOIN avatarlab_admin.usage_dirty q ON q.via_id = m.id",
+    which=_OF_ACCOUNT,
+)
 # Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now.
 _OWNED = f"""
     SELECT source, day, user_id FROM dirty_taken
@@ -197,7 +211,7 @@ _OWNED = f"""
 _NOBODYS_NOW = """
     SELECT d.source, d.day, NULL::uuid FROM dirty_taken d
     LEFT JOIN {table} o ON o."{key}" = d.via_id
-    WHERE d.via_id IS NOT NULL AND o."{owner}" IS NULL"""
+    WHERE d.source = '{source}' AND d.via_id IS NOT NULL AND o."{owner}" IS NULL"""
 # What belongs to an account that is not there is nobody's; the row the account may have had must go.
 _ALL = """
     WITH owned AS MATERIALIZED (SELECT * FROM ({owned}) AS each WHERE isfinite(day) AND day < :end)
