@@ -41,7 +41,6 @@ def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -
     """Tell whom the settings name of a job's run: that it begins; then metrics of all `jobs`, how it ended, what is wrong."""
     notify(invocation.variables, READY="1", STATUS=f"{job}: run {run_id}")
     log = logger(invocation).bind(job=job, run=str(run_id))
-    _quietly(log, "heartbeat", lambda: _ping(invocation, job, run_id, None))
 
     def progress(transactions: int, rows: int) -> None:
         notify(
@@ -51,6 +50,8 @@ def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -
     outcome = Outcome(progress=progress)
     try:
         with _noted(outcome):
+            # Who is told to end while the monitor does not answer ends here, and is told of like any other.
+            _quietly(log, "heartbeat", lambda: _ping(invocation, job, run_id, None))
             yield outcome
     finally:
         notify(invocation.variables, STOPPING="1", STATUS=f"{job}: telling how it ended")

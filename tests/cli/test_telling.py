@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import BusyError, ExitCode, Terminated, UsageError
+from avatarlab_cli.telling.heartbeat import Heartbeat
 from jobs.result import Result, Task
 from tests.cli.invoking import Outcome, invoke
 from tests.cli.telling import NOTHING, RUN, SECRET, standing_in, texts, told
@@ -177,6 +178,20 @@ def test_a_signal_that_came_too_late(
     assert invoke(migrated_panel_conninfo, *RUN, env=told(monitor, tmp_path)).code == ExitCode.INTERRUPTED
     (record,) = runs(migrated_panel_conninfo)
     assert (record["status"], monitor.paths[1:]) == ("succeeded", [f"/{SECRET}/check-limits"])
+
+
+def test_told_to_end_while_the_beginning_is_told(
+    migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends before it could begin ends for those who are told as well: with 143, to heartbeat and webhook."""
+
+    def ended(_: Heartbeat) -> None:
+        raise Terminated
+
+    monkeypatch.setattr(Heartbeat, "began", ended)
+    assert invoke(migrated_panel_conninfo, *RUN, env=told(monitor, tmp_path)).code == ExitCode.TERMINATED
+    assert monitor.paths == [f"/{SECRET}/check-limits/143", f"/services/{SECRET}"]
+    assert runs(migrated_panel_conninfo) == []
 
 
 def test_nobody_hears_of_a_dry_run(migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path) -> None:
