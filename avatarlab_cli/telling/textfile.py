@@ -31,7 +31,10 @@ OF_JOBS: dict[str, tuple[str, "Callable[[State], _Value]"]] = {
 """Of each job, as avatarlab_job_NAME{job}."""
 OF_ALL: dict[str, tuple[str, "Callable[[Figures], _Value]"]] = {
     "open_months": ("Months whose figures are not final.", lambda all_: all_.open_months),
-    "dirty_keys": ("Days of users that wait to be recomputed.", lambda all_: all_.dirty_keys),
+    "dirty_keys": (
+        "Entries of the queue of changes; of one day there may be several.",
+        lambda all_: all_.dirty_keys,
+    ),
     "dirty_oldest_timestamp_seconds": (
         "Since when the first of these waits.",
         lambda all_: _seconds(all_.dirty_since),
