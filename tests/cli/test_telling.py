@@ -22,7 +22,7 @@ TWO_OVER = """
     WITH two AS (INSERT INTO auth.users (id, email) SELECT gen_random_uuid(), n || '@example.com' FROM generate_series(1, 2) n
                  RETURNING id)
     INSERT INTO monthly_usage (user_id, usage_month, is_over_limit, exceeded_limits)
-    SELECT id, date_trunc('month', now()), true, '{"images_generated": 51}' FROM two
+    SELECT id, '2026-03-01', true, '{"images_generated": 51}' FROM two
 """
 REFUSED = "check-limits failed with exit code 1: the database refused: "
 
