@@ -28,24 +28,18 @@ def _limits(database: Database, result: Result) -> Iterator[Matter]:
 
 
 def _differences(_: Database, result: Result) -> Iterator[Matter]:
-    """Yield what was found in the months whose turn it was: of others a run of verify says nothing."""
-    months = result.details.get("months")
-    if not isinstance(months, list) or not months:
-        return
-    by_metric = result.details.get("by_metric")
-    counts = by_metric if isinstance(by_metric, dict) else {}
-    listed = ", ".join(f"{metric} {count}" for metric, count in sorted(counts.items()))
-    named = ", ".join(months)
-    finding = (
-        f"stored figures differ from their sources in {named}: {listed}\n"
-        f"`avatarlab job verify --month {months[0]}` lists them, with --repair it sets them right"
-    )
-    yield Matter(
-        f"verify {months[0]}",
-        finding if counts else None,
-        mark_of(sorted(counts.items())),
-        relief=f"nothing differs from its sources in {named} any more",
-    )
+    """Yield what was found in each month whose turn it was: of others a run of verify says nothing."""
+    months, by_month = result.details.get("months"), result.details.get("by_month")
+    for month in months if isinstance(months, list) else []:
+        counts = by_month.get(month, {}) if isinstance(by_month, dict) else {}
+        listed = ", ".join(f"{metric} {count}" for metric, count in sorted(counts.items()))
+        finding = (
+            f"stored figures differ from their sources in {month}: {listed}\n"
+            f"`avatarlab job verify --month {month}` lists them, with --repair it sets them right"
+        )
+        relief = f"nothing differs from its sources in {month} any more"
+        mark = mark_of(sorted(counts.items()))
+        yield Matter(f"verify {month}", finding if counts else None, mark, relief)
 
 
 def _closing(_: Database, result: Result) -> Iterator[Matter]:

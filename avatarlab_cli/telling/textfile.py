@@ -39,7 +39,10 @@ OF_ALL: dict[str, tuple[str, "Callable[[Figures], _Value]"]] = {
         "Since when the first of these waits.",
         lambda all_: _seconds(all_.dirty_since),
     ),
-    "verify_mismatches": ("Figures that the last run of verify found wrong.", lambda all_: all_.mismatches),
+    "verify_mismatches": (
+        "Figures that verify found wrong, in each month when it last looked there.",
+        lambda all_: all_.mismatches,
+    ),
 }
 """Of all jobs together, as avatarlab_NAME."""
 NAMES = (

@@ -54,7 +54,8 @@ def database(server_conninfo: str, migrated_panel_template: str) -> Iterator[str
                     connection.execute(INSERT, [job, status, begun, ended, read, written, False, "{}"])
             connection.execute(INSERT, ["check-limits", "succeeded", NOW, NOW, 1, 1, True, "{}"])
             connection.execute(
-                "UPDATE avatarlab_admin.job_runs SET details = '{\"mismatches\": 2}' WHERE job = 'verify'"
+                "UPDATE avatarlab_admin.job_runs SET details = %s WHERE job = 'verify'",
+                [json.dumps({"months": ["2025-03"], "mismatches": 2, "by_month": {"2025-03": {"mrr": 2}}})],
             )
             for days in (3, 5):
                 connection.execute(
@@ -249,8 +250,47 @@ def test_metrics(database: str) -> None:
     assert samples(shown.out) == {name: value for name, value in expected.items() if value is not None}
     assert {name for name, _ in expected} == set(NAMES)
     assert all(len(line.split()) == 2 for line in shown.out.splitlines() if not line.startswith("#"))
+    assert "# HELP avatarlab_dirty_keys Entries of the queue" in shown.out
     (info,) = [line for line in shown.out.splitlines() if line.startswith("avatarlab_info{")]
     assert f'version="{__version__}"' in info
+
+
+Turn = tuple[str, bool, list[str], dict[str, dict[str, int]]]
+TURNS: list[tuple[Turn, int | None]] = [
+    (("succeeded", False, [], {}), None),
+    (("succeeded", False, ["2026-01", "2026-02"], {"2026-01": {"a": 2, "b": 1}, "2026-02": {"a": 4}}), 7),
+    # No month's turn, another's, a run that failed and a look: nothing of these is told of the two.
+    (("succeeded", False, [], {}), 7),
+    (("succeeded", False, ["2025-12"], {}), 7),
+    (("failed", False, ["2026-01"], {}), 7),
+    (("succeeded", True, ["2026-01"], {}), 7),
+    (("succeeded", False, ["2026-02"], {"2026-02": {"a": 1}}), 4),
+    (("succeeded", False, ["2026-01"], {}), 1),
+    (("succeeded", False, ["2025-12", "2026-02"], {"2025-12": {"c": 9}}), 9),
+]
+
+
+def test_figures_stay_wrong_until_they_are_looked_at_again(migrated_panel_conninfo: str) -> None:
+    """Of each month the last run that looked at it counts; before any has, nothing is known."""
+    for number, ((status, is_dry, months, by_month), wrong) in enumerate(TURNS):
+        details: dict[str, object] = {"months": months}
+        if by_month:
+            total = sum(count for counts in by_month.values() for count in counts.values())
+            details |= {"mismatches": total, "by_month": by_month}
+        begun = NOW - timedelta(days=len(TURNS) - number)
+        with psycopg.connect(migrated_panel_conninfo) as connection:
+            connection.execute(INSERT, ["verify", status, begun, begun, 0, 0, is_dry, json.dumps(details)])
+        found = samples(invoke(migrated_panel_conninfo, "job", "metrics").out)
+        assert found.get(("avatarlab_verify_mismatches", None)) == wrong, number
+
+
+def test_a_record_that_does_not_tell_months_apart(migrated_panel_conninfo: str) -> None:
+    """What an older version found in several months together counts once."""
+    details = json.dumps({"months": ["2026-01", "2026-02"], "mismatches": 3, "by_metric": {"a": 3}})
+    with psycopg.connect(migrated_panel_conninfo) as connection:
+        connection.execute(INSERT, ["verify", "succeeded", NOW, NOW, 0, 0, False, details])
+    found = samples(invoke(migrated_panel_conninfo, "job", "metrics").out)
+    assert found["avatarlab_verify_mismatches", None] == 3
 
 
 def _end(ran: Ran) -> float:

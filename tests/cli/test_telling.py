@@ -205,30 +205,43 @@ def test_findings_of_verify(
     migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
 ) -> None:
     """What verify found is told by month; another month's turn says nothing of it, its own next turn that it is over."""
-    turns = [
-        ("2026-03", {"images_generated": 2, "mrr": 1}),
-        ("2026-03", {"images_generated": 2, "mrr": 1}),
-        ("2026-02", {}),
-        ("2026-03", {}),
-        ("", {}),
+    wrong = {"images_generated": 2, "mrr": 1}
+    turns: list[dict[str, dict[str, int]]] = [
+        {"2026-03": wrong},
+        {"2026-03": wrong},
+        {"2026-02": {}},
+        {"2026-03": {}},
+        {},
+        # Two months of one run are two matters, whichever comes first.
+        {"2026-01": {"mrr": 4}, "2026-03": wrong},
+        {"2026-03": {}},
+        {"2025-12": {}, "2026-01": {}},
     ]
     env, codes = told(monitor, tmp_path), []
-    for month, wrong in turns:
-        details: dict[str, object] = {"months": [month] if month else []}
-        if wrong:
-            details |= {"mismatches": sum(wrong.values()), "by_metric": wrong}
+    for turn in turns:
+        details: dict[str, object] = {"months": list(turn)}
+        if by_month := {month: counts for month, counts in turn.items() if counts}:
+            total = sum(count for counts in by_month.values() for count in counts.values())
+            details |= {"mismatches": total, "by_month": by_month}
         body.run = lambda _, __, details=details: Result(NOTHING.window, 0, 0, details=details)
         codes.append(invoke(migrated_panel_conninfo, "-q", "job", "run", "verify", env=env).code)
-    assert codes == [3, 3, 0, 0, 0]
-    assert [
+    assert codes == [3, 3, 0, 0, 0, 3, 0, 0]
+    ends = [
         path.rpartition("/")[2] for path in monitor.paths if "/start" not in path and "services" not in path
-    ] == [*("3", "3", "verify", "verify", "verify")]
-    wrong_text, right_text = texts(monitor)
-    assert wrong_text.splitlines() == [
+    ]
+    assert ends == [str(code) if code else "verify" for code in codes]
+    said = texts(monitor)
+    assert said[0].splitlines() == [
         "stored figures differ from their sources in 2026-03: images_generated 2, mrr 1",
         "`avatarlab job verify --month 2026-03` lists them, with --repair it sets them right",
     ]
-    assert right_text == "nothing differs from its sources in 2026-03 any more"
+    assert [text.splitlines()[0] for text in said[1:]] == [
+        "nothing differs from its sources in 2026-03 any more",
+        "stored figures differ from their sources in 2026-01: mrr 4",
+        "stored figures differ from their sources in 2026-03: images_generated 2, mrr 1",
+        "nothing differs from its sources in 2026-03 any more",
+        "nothing differs from its sources in 2026-01 any more",
+    ]
 
 
 def test_findings_of_close_month(
