@@ -129,6 +129,7 @@ def run(
             done = execute(invocation.job_database, chosen, order)
             found = list(_found(done))
             outcome.code = ExitCode.FOUND if found else ExitCode.OK
+            outcome.is_idle = done.status == "skipped"
             outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
             if not (dry_run or invocation.is_quiet):
                 patience = Patience.of(chosen, order, ending)

@@ -28,11 +28,13 @@ class Outcome:
     """How a run ended: as the caller has said, whatever comes after, else as what it raises says.
 
     What it found is asked for only where somebody is told. `progress` is told of transactions and rows written so far.
+    A run that had nothing to do, as another one had done it, is no sign that it could.
     """
 
     code: ExitCode | None = None
     findings: Callable[[], Iterable[Matter]] = tuple
     error: BaseException | None = None
+    is_idle: bool = False
     progress: Callable[[int, int], None] | None = None
 
 
@@ -123,6 +125,8 @@ def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
     """Tell the webhook how it went, where there is one and that is news."""
     code = ExitCode(outcome.code or 0)
     if code in _NO_NEWS or webhook_of(invocation) is None:
+        return None
+    if outcome.is_idle:
         return None
     if outcome.error is None or code in _WELL:
         return tell(invocation, Matter(name, relief=f"{name} runs again"), *outcome.findings())

@@ -84,6 +84,25 @@ def test_a_failure(
     ]
 
 
+def test_a_slot_that_another_host_has_done(
+    migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
+) -> None:
+    """That there was nothing to do does not mean that this host's trouble is over; doing something does."""
+    here, elsewhere = (told(monitor, tmp_path / name) for name in ("here", "elsewhere"))
+    scheduled = (*RUN, "--scheduled")
+    body.run = lambda connection, _: connection.execute(sa.text("SELECT 1 / 0"))
+    assert invoke(migrated_panel_conninfo, *scheduled, env=here).code == 1
+    body.run = lambda _, __: NOTHING
+    codes = [invoke(migrated_panel_conninfo, *scheduled, env=env).code for env in (elsewhere, here)]
+    assert (codes, [run["status"] for run in runs(migrated_panel_conninfo)]) == (
+        [0, 0],
+        ["failed", "succeeded"],
+    )
+    assert len(texts(monitor)) == 1
+    assert invoke(migrated_panel_conninfo, *RUN, env=here).code == 0
+    assert texts(monitor)[1:] == ["check-limits runs again"]
+
+
 def test_numbers_make_no_other_failure(
     migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
 ) -> None:
