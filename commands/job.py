@@ -13,7 +13,7 @@ from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import AvatarLabError, ExitCode, NotFoundError, UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import job_telling, job_timers, options
-from jobs.registry import BY_NAME, JOBS, Job
+from jobs.registry import BY_NAME, DOING, JOBS, Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def run(
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
     preview = functools.partial(_preview, context) if dry_run else None
     run_id = uuid4()
-    telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, tuple(BY_NAME))
+    telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, DOING)
     with telling as outcome:
         prices = rates.load(invocation.settings.get("rates_file"))
         order = replace(

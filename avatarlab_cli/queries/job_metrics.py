@@ -1,6 +1,5 @@
 """The figures that jobs are monitored by."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,6 +7,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli import migrations
 from avatarlab_cli.queries.job_states import State, states
+from avatarlab_cli.queries.job_success import Doing
 from avatarlab_cli.rollup import windows
 from avatarlab_cli.schema.private import usage_dirty
 
@@ -44,7 +44,7 @@ _MISMATCHES = sa.text("""
 """)
 
 
-def figures(connection: sa.Connection, jobs: Sequence[str], now: datetime) -> Figures:
+def figures(connection: sa.Connection, jobs: Doing, now: datetime) -> Figures:
     """Return the figures of these jobs and of what they keep."""
     queue = sa.select(sa.func.count(), sa.func.min(usage_dirty.c.enqueued_at))
     dirty_keys, dirty_since = connection.execute(queue).one()

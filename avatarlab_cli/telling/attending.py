@@ -1,9 +1,10 @@
 """A run that somebody hears of: in which order who is told, and that none of it reaches the run itself."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from avatarlab_cli.context import Context
@@ -15,6 +16,9 @@ from avatarlab_cli.telling.heartbeat import Heartbeat
 from avatarlab_cli.telling.news import mark_of, tell, webhook_of
 from avatarlab_cli.telling.notify import notify
 from avatarlab_cli.telling.webhook import Matter
+
+if TYPE_CHECKING:
+    from avatarlab_cli.queries.job_success import Doing
 
 # Ends that are neither good nor bad: another run does the work, or who mistyped or interrupted it knows.
 _NO_NEWS = frozenset({ExitCode.USAGE, ExitCode.BUSY, ExitCode.INTERRUPTED})
@@ -39,7 +43,7 @@ class Outcome:
 
 
 @contextmanager
-def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -> Iterator[Outcome]:
+def attended(invocation: Context, job: str, run_id: UUID, jobs: "Doing") -> Iterator[Outcome]:
     """Tell whom the settings name of a job's run: that it begins; then metrics of all `jobs`, how it ended, what is wrong."""
     notify(invocation.variables, READY="1", STATUS=f"{job}: run {run_id}")
     log = logger(invocation).bind(job=job, run=str(run_id))
