@@ -13,7 +13,7 @@ from avatarlab_cli.cli import App, current
 from avatarlab_cli.errors import AvatarLabError, ExitCode, NotFoundError, UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import job_telling, job_timers, options
-from jobs.registry import BY_NAME, JOBS, Job
+from jobs.registry import BY_NAME, DOING, JOBS, Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def run(
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
     preview = functools.partial(_preview, context) if dry_run else None
     run_id = uuid4()
-    telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, tuple(BY_NAME))
+    telling = nullcontext(Outcome()) if dry_run else attended(invocation, chosen.name, run_id, DOING)
     # What is told of a run that a signal came too late for is that it succeeded.
     with signals_deferred() as ending, telling as outcome:
         prices = rates.load(invocation.settings.get("rates_file"))
@@ -128,6 +128,7 @@ def run(
         done = execute(invocation.job_database, chosen, order)
         found = list(_found(done))
         outcome.code = ExitCode.FOUND if found else ExitCode.OK
+        outcome.is_idle = done.status == "skipped"
         outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
         if not (dry_run or invocation.is_quiet):
             # What was done is not to fail because its record cannot be shown at once.
@@ -213,8 +214,10 @@ def verify(
     if found and repair:
         for name, days in verification.repairs(database, window):
             execute(database, BY_NAME[name], _order(context, prices, days))
-        if left := _differences(context, prices, window, metric):
-            raise _unrepaired(len(left))
+        # For the record, which is what monitoring knows of these months until their next turn.
+        left = execute(database, BY_NAME["verify"], _order(context, prices, window)).result
+        if count := left.details.get("mismatches"):
+            raise _unrepaired(count)
         invocation.environment.say("repaired: looked at again, nothing differs")
     elif found:
         raise typer.Exit(ExitCode.FOUND)
@@ -236,7 +239,7 @@ def _differences(
     return found
 
 
-def _unrepaired(count: int) -> AvatarLabError:
+def _unrepaired(count: object) -> AvatarLabError:
     error = AvatarLabError(
         f"{count} figures differ after the repair",
         hint="`avatarlab job verify` lists them; rows may have come since",

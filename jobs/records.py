@@ -36,6 +36,7 @@ def begin(database: Database, job: Job, order: Order, slot: datetime) -> None:
         "slot": slot,
         "is_scheduled": order.is_scheduled,
         "status": "running",
+        "covers_outstanding": order.window is None,
         "window_from": order.window and order.window.first,
         "window_to": order.window and order.window.end,
         "is_dry_run": order.preview is not None,

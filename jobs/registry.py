@@ -82,8 +82,10 @@ JOBS = (
 BY_NAME = {job.name: job for job in JOBS}
 # Those that compute figures, which close-month makes final.
 COMPUTING = tuple(job for job in JOBS if job.is_daily)
-# What should have run within a day, and the jobs whose runs count as that.
-DAILY = {job.name: (job.name, *job.done_by) for job in COMPUTING}
+# Each job, and those whose runs do its work.
+DOING = {job.name: (job.name, *job.done_by) for job in JOBS}
+# Of these, what every installation should have run within a day.
+DAILY = {job.name: DOING[job.name] for job in COMPUTING}
 
 
 def _scheduled(job: Job) -> Scheduled:

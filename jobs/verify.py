@@ -3,6 +3,8 @@
 What changed under a closed month is recorded as adjustments: without change capture nobody else looks there again.
 """
 
+from collections import Counter
+
 import sqlalchemy as sa
 
 from avatarlab_cli.rollup import verifying
@@ -17,7 +19,7 @@ TARGET, KEYS = usage_adjustment, ["id"]
 
 
 def run(connection: sa.Connection, task: Task) -> Result:
-    """Verify the window's months, or those whose turn it is; `details` says how much differs, by metric."""
+    """Verify the window's months, or those whose turn it is; `details` says how much differs, by metric and by month."""
     if task.window is None:
         months = verifying.share(connection, task.today, task.verify_within_days)
     else:
@@ -25,12 +27,11 @@ def run(connection: sa.Connection, task: Task) -> Result:
         end = min(task.window.end, next_month(task.today))
         months = verifying.months_of(Window(task.window.first, end))
     mismatches = verifying.compare(connection, months, task.today, task.rates)
-    by_metric = connection.execute(
-        sa.text(f"SELECT metric, count(*) FROM {verifying.DIFFERENCES} GROUP BY metric ORDER BY metric")
-    )
     details: dict[str, object] = {"months": [f"{month:%Y-%m}" for month in months]}
     if mismatches:
-        details |= {"mismatches": mismatches, "by_metric": {metric: count for metric, count in by_metric}}  # noqa: C416 (rows are no pairs to mypy)
+        by_month = verifying.counted(connection)
+        by_metric = sum(map(Counter, by_month.values()), Counter[str]())
+        details |= {"mismatches": mismatches, "by_metric": dict(by_metric), "by_month": by_month}
     first = months[0] if months else task.today
     return Result(
         window=Window(first, next_month(months[-1]) if months else first),

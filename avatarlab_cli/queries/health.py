@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import schema, storage_tables, wanted_indexes
-from avatarlab_cli.queries.overview_counts import FAILED_RUNS, RUN_EVERY, DailyJobs, successes
+from avatarlab_cli.queries.job_success import FAILED_RUNS, RUN_EVERY, Doing, covers, successes
 from avatarlab_cli.queries.platform import Platform
 from avatarlab_cli.report import Column, Kind
 from avatarlab_cli.rollup import statistics, windows
@@ -32,7 +32,7 @@ COLUMNS = (
 Row = dict[str, object]
 
 
-def health(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> list[Row]:
+def health(connection: sa.Connection, now: datetime, jobs: Doing) -> list[Row]:
     """Return one row a check, whatever of the toolkit's tables is there."""
     platform = Platform(connection)
     return [
@@ -62,7 +62,7 @@ def _unknown(check: str) -> Iterator[Row]:
     yield _row(check, UNKNOWN, "n/a", "avatarlab db migrate")
 
 
-def _of_jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Iterator[Row]:
+def _of_jobs(platform: Platform, now: datetime, jobs: Doing) -> Iterator[Row]:
     yield from _jobs(platform, now, jobs)
     yield from _runs(platform, now)
 
@@ -95,10 +95,10 @@ def _sized(items: Any) -> int:  # noqa: ANN401 (a list, to those who read `db st
     return len(items)
 
 
-def _jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Iterator[Row]:
-    """Check that each job had a success within a day, its own or that of a job which does its work too."""
+def _jobs(platform: Platform, now: datetime, jobs: Doing) -> Iterator[Row]:
+    """Check that each job had a success over all outstanding within a day, its own or that of a job which does its work too."""
     runs = platform[job_runs]
-    latest = sa.select(runs.c.job, sa.func.max(runs.c.started_at)).where(*successes(runs))
+    latest = sa.select(runs.c.job, sa.func.max(runs.c.finished_at)).where(*successes(runs), covers(runs))
     rows = platform.connection.execute(latest.group_by(runs.c.job))
     found: Mapping[str, datetime] = {name: at for name, at in rows}  # noqa: C416 (rows are not pairs to mypy)
     for job, doing in jobs.items():

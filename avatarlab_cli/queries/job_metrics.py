@@ -1,6 +1,5 @@
 """The figures that jobs are monitored by."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,15 +7,17 @@ import sqlalchemy as sa
 
 from avatarlab_cli import migrations
 from avatarlab_cli.queries.job_states import State, states
+from avatarlab_cli.queries.job_success import Doing
 from avatarlab_cli.rollup import windows
-from avatarlab_cli.schema.private import job_runs, usage_dirty
+from avatarlab_cli.schema.private import usage_dirty
 
 
 @dataclass(frozen=True)
 class Figures:
     """What there is to monitor; None is not known, or nothing there.
 
-    `dirty_keys` wait to be recomputed since `dirty_since`; `mismatches` is what the last run of verify found.
+    `dirty_keys` wait to be recomputed since `dirty_since`; `mismatches` is what
+    verify found wrong in each month when it last looked at that.
     """
 
     states: list[State]
@@ -27,21 +28,31 @@ class Figures:
     schema: str | None
 
 
-def figures(connection: sa.Connection, jobs: Sequence[str], now: datetime) -> Figures:
+# A run looks at the months whose turn it is, often at none, and says nothing of the others. One whose record does not
+# tell months apart says what is wrong of its first one.
+_MISMATCHES = sa.text("""
+    SELECT sum(wrong) FROM (
+        SELECT DISTINCT ON (m.month) CASE
+            WHEN r.details ? 'by_month' THEN coalesce(
+                (SELECT sum(value::bigint) FROM jsonb_each_text(r.details -> 'by_month' -> m.month)), 0)
+            WHEN m.place = 1 THEN coalesce((r.details ->> 'mismatches')::bigint, 0) ELSE 0 END AS wrong
+        FROM avatarlab_admin.job_runs r
+        CROSS JOIN jsonb_array_elements_text(r.details -> 'months') WITH ORDINALITY AS m(month, place)
+        WHERE r.job = 'verify' AND r.status = 'succeeded' AND NOT r.is_dry_run
+        ORDER BY m.month, r.started_at DESC
+    ) latest
+""")
+
+
+def figures(connection: sa.Connection, jobs: Doing, now: datetime) -> Figures:
     """Return the figures of these jobs and of what they keep."""
     queue = sa.select(sa.func.count(), sa.func.min(usage_dirty.c.enqueued_at))
     dirty_keys, dirty_since = connection.execute(queue).one()
-    verified = (
-        sa.select(sa.func.coalesce(job_runs.c.details["mismatches"].as_integer(), 0))
-        .where(job_runs.c.job == "verify", job_runs.c.status == "succeeded", ~job_runs.c.is_dry_run)
-        .order_by(job_runs.c.started_at.desc())
-        .limit(1)
-    )
     return Figures(
         states=states(connection, jobs, now),
         open_months=windows.open_months(connection, now.astimezone(UTC).date())[0],
         dirty_keys=dirty_keys,
         dirty_since=dirty_since,
-        mismatches=connection.scalar(verified),
+        mismatches=connection.scalar(_MISMATCHES),
         schema=migrations.status(connection).current,
     )

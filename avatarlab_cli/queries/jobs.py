@@ -32,6 +32,9 @@ COLUMNS = (
         null="-",
     ),
     Column("is_scheduled", Kind.BOOLEAN, "whether a timer ran it for its slot", wide=True),
+    Column(
+        "covers_outstanding", Kind.BOOLEAN, "whether it was over all outstanding, no days named", wide=True
+    ),
     Column("window_from", Kind.DATE, "first day recomputed", wide=True, null="-"),
     Column("window_to", Kind.DATE, "the day after the last recomputed", wide=True, null="-"),
     Column("rows_written", Kind.INTEGER, "rows inserted, updated or deleted", null="-"),

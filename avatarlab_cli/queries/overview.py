@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import api_unusual, cost_anomalies, overview_counts
-from avatarlab_cli.queries.overview_counts import DailyJobs, Line, Times
+from avatarlab_cli.queries.job_success import Doing, successes
+from avatarlab_cli.queries.overview_counts import Line, Times
 from avatarlab_cli.queries.platform import Expression, Platform, unknown
 from avatarlab_cli.report import Column, Kind, Report
 from avatarlab_cli.rollup.statistics import TODAY_COLUMNS
@@ -45,7 +46,7 @@ COLUMNS = (
 )
 
 
-def overview(connection: sa.Connection, now: datetime, jobs: DailyJobs) -> Report:
+def overview(connection: sa.Connection, now: datetime, jobs: Doing) -> Report:
     """Report the figures of yesterday beside the week before, then what an admin should look at."""
     platform = Platform(connection)
     today = datetime.combine(now.astimezone(UTC), time(), UTC)
@@ -138,7 +139,7 @@ def _latest_run(platform: Platform) -> Any:  # noqa: ANN401 (a row)
     runs = platform[private.job_runs]
     return platform.connection.execute(
         sa.select(runs.c.started_at, runs.c.metrics_skipped)
-        .where(runs.c.job == "platform-statistics", *overview_counts.successes(runs))
+        .where(runs.c.job == "platform-statistics", *successes(runs))
         .order_by(runs.c.started_at.desc())
         .limit(1)
     ).one_or_none()

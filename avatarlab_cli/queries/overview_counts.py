@@ -1,25 +1,21 @@
 """What is over, stale, failing or waiting, each as the one figure that the command it names comes to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
 from avatarlab_cli.queries import avatar_due, moderation, training_stale, videos, voice_clones
+from avatarlab_cli.queries.job_success import FAILED_RUNS, Doing, is_late, successes
 from avatarlab_cli.queries.platform import Expression, Platform, within
 from avatarlab_cli.schema import avatars, commerce, knowledge, media, training, voice
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.schema.private import job_runs
 from avatarlab_cli.timeframe import Span
 
-# A daily run may be a little late.
-RUN_EVERY = timedelta(hours=26)
 STALE_AFTER = timedelta(hours=24)
 """After this, what is still in progress is stuck."""
-DailyJobs = Mapping[str, Sequence[str]]
-"""The jobs that should run each day, each with those whose runs do: itself, and what does its work too."""
-FAILED_RUNS = ("failed", "interrupted", "crashed")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Times:
     today: datetime
 
 
-def lines(platform: Platform, times: Times, jobs: DailyJobs) -> Iterator[Line]:
+def lines(platform: Platform, times: Times, jobs: Doing) -> Iterator[Line]:
     """Yield the lines of what is over, stale, failing and waiting."""
     yield Line("over", "users over a limit", _over(platform, times.today), "tier check")
     yield from _stale(platform, times)
@@ -141,20 +137,11 @@ def _waiting(platform: Platform) -> Iterator[Line]:
     yield Line("waiting", "upgrade requests", value, "tier requests list")
 
 
-def _late_jobs(platform: Platform, now: datetime, jobs: DailyJobs) -> Expression:
+def _late_jobs(platform: Platform, now: datetime, jobs: Doing) -> Expression:
     """Count the jobs without a success for longer than a day."""
     runs = platform[job_runs]
-    is_late = (
-        ~sa.exists().where(*successes(runs), runs.c.job.in_(doing), runs.c.started_at >= now - RUN_EVERY)
-        for doing in jobs.values()
-    )
-    late = sum((sa.cast(each, sa.Integer) for each in is_late), sa.literal(0))
+    late = sum((sa.cast(is_late(runs, doing, now), sa.Integer) for doing in jobs.values()), sa.literal(0))
     return platform.known(late, runs.c.status)
-
-
-def successes(runs: sa.FromClause) -> tuple[Expression, ...]:
-    """Return the conditions that a run did its work, and kept it."""
-    return runs.c.status == "succeeded", sa.not_(runs.c.is_dry_run)
 
 
 def _count(

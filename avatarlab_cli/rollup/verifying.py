@@ -79,6 +79,17 @@ def compare(connection: sa.Connection, months: Iterable[date], today: date, card
     return int(connection.scalar(sa.text(f"SELECT count(*) FROM {DIFFERENCES}")) or 0)
 
 
+def counted(connection: sa.Connection) -> dict[str, dict[str, int]]:
+    """Return how many DIFFERENCES there are by month, as 2026-03, and of each by metric; what does not differ is left out."""
+    found: dict[str, dict[str, int]] = {}
+    for month, metric, count in connection.execute(_COUNTED):
+        found.setdefault(month, {})[metric] = count
+    return found
+
+
+_COUNTED = sa.text(
+    f"SELECT to_char(day, 'YYYY-MM') AS month, metric, count(*) FROM {DIFFERENCES} GROUP BY 1, 2 ORDER BY 1, 2"
+)
 _NONE = sa.text("""
     SELECT ''::text AS stored_in, date 'epoch' AS day, CAST(NULL AS uuid) AS user_id, ''::text AS metric,
            0::numeric AS stored, 0::numeric AS actual WHERE false

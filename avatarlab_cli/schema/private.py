@@ -45,6 +45,8 @@ job_runs = sa.Table(
     # How often its transactions were tried, and how many are committed; not known of runs before these columns.
     sa.Column("attempts", sa.Integer),
     sa.Column("transactions", sa.Integer),
+    # Whether it was over all that was outstanding, no days named; not known of runs before this column.
+    sa.Column("covers_outstanding", sa.Boolean),
     schema=SCHEMA,
 )
 sa.Index("job_runs_job_started_at_idx", job_runs.c.job, job_runs.c.started_at.desc())

@@ -1,9 +1,10 @@
 """A run that somebody hears of: in which order who is told, and that none of it reaches the run itself."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from avatarlab_cli.context import Context
@@ -15,6 +16,9 @@ from avatarlab_cli.telling.heartbeat import Heartbeat
 from avatarlab_cli.telling.news import mark_of, tell, webhook_of
 from avatarlab_cli.telling.notify import notify
 from avatarlab_cli.telling.webhook import Matter
+
+if TYPE_CHECKING:
+    from avatarlab_cli.queries.job_success import Doing
 
 # Ends that are neither good nor bad: another run does the work, or who mistyped or interrupted it knows.
 _NO_NEWS = frozenset({ExitCode.USAGE, ExitCode.BUSY, ExitCode.INTERRUPTED})
@@ -28,20 +32,21 @@ class Outcome:
     """How a run ended: as the caller has said, whatever comes after, else as what it raises says.
 
     What it found is asked for only where somebody is told. `progress` is told of transactions and rows written so far.
+    A run that had nothing to do, as another one had done it, is no sign that it could.
     """
 
     code: ExitCode | None = None
     findings: Callable[[], Iterable[Matter]] = tuple
     error: BaseException | None = None
+    is_idle: bool = False
     progress: Callable[[int, int], None] | None = None
 
 
 @contextmanager
-def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -> Iterator[Outcome]:
+def attended(invocation: Context, job: str, run_id: UUID, jobs: "Doing") -> Iterator[Outcome]:
     """Tell whom the settings name of a job's run: that it begins; then metrics of all `jobs`, how it ended, what is wrong."""
     notify(invocation.variables, READY="1", STATUS=f"{job}: run {run_id}")
     log = logger(invocation).bind(job=job, run=str(run_id))
-    _quietly(log, "heartbeat", lambda: _ping(invocation, job, run_id, None))
 
     def progress(transactions: int, rows: int) -> None:
         notify(
@@ -51,6 +56,8 @@ def attended(invocation: Context, job: str, run_id: UUID, jobs: Sequence[str]) -
     outcome = Outcome(progress=progress)
     try:
         with _noted(outcome):
+            # Who is told to end while the monitor does not answer ends here, and is told of like any other.
+            _quietly(log, "heartbeat", lambda: _ping(invocation, job, run_id, None))
             yield outcome
     finally:
         notify(invocation.variables, STOPPING="1", STATUS=f"{job}: telling how it ended")
@@ -122,6 +129,8 @@ def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
     """Tell the webhook how it went, where there is one and that is news."""
     code = ExitCode(outcome.code or 0)
     if code in _NO_NEWS or webhook_of(invocation) is None:
+        return None
+    if outcome.is_idle:
         return None
     if outcome.error is None or code in _WELL:
         return tell(invocation, Matter(name, relief=f"{name} runs again"), *outcome.findings())

@@ -59,3 +59,8 @@ def key_of(invocation: Context, name: str) -> str:
 def mark_of(*facts: object) -> str:
     """Return what two findings of the same facts have in common, without the facts."""
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def users(count: int) -> str:
+    """Return how many users that are, in words."""
+    return "1 user" if count == 1 else f"{count} users"

@@ -1,6 +1,6 @@
 """Metrics for Prometheus, in a file that its node exporter reads. What is not known is left out, never 0."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
     from avatarlab_cli.queries.job_metrics import Figures
     from avatarlab_cli.queries.job_states import State
+    from avatarlab_cli.queries.job_success import Doing
 
 _Value = float | None
 OF_JOBS: dict[str, tuple[str, "Callable[[State], _Value]"]] = {
-    "last_success_timestamp_seconds": ("When a run last succeeded.", lambda job: _seconds(job.succeeded_at)),
+    "last_success_timestamp_seconds": (
+        "When a run over all that was outstanding last succeeded.",
+        lambda job: _seconds(job.succeeded_at),
+    ),
     "last_run_timestamp_seconds": ("When the last run ended.", lambda job: _seconds(job.ended_at)),
     "last_run_succeeded": (
         "Whether the last run succeeded.",
@@ -31,12 +35,18 @@ OF_JOBS: dict[str, tuple[str, "Callable[[State], _Value]"]] = {
 """Of each job, as avatarlab_job_NAME{job}."""
 OF_ALL: dict[str, tuple[str, "Callable[[Figures], _Value]"]] = {
     "open_months": ("Months whose figures are not final.", lambda all_: all_.open_months),
-    "dirty_keys": ("Days of users that wait to be recomputed.", lambda all_: all_.dirty_keys),
+    "dirty_keys": (
+        "Entries of the queue of changes; of one day there may be several.",
+        lambda all_: all_.dirty_keys,
+    ),
     "dirty_oldest_timestamp_seconds": (
         "Since when the first of these waits.",
         lambda all_: _seconds(all_.dirty_since),
     ),
-    "verify_mismatches": ("Figures that the last run of verify found wrong.", lambda all_: all_.mismatches),
+    "verify_mismatches": (
+        "Figures that verify found wrong, in each month when it last looked there.",
+        lambda all_: all_.mismatches,
+    ),
 }
 """Of all jobs together, as avatarlab_NAME."""
 NAMES = (
@@ -46,7 +56,7 @@ NAMES = (
 )
 
 
-def text(invocation: Context, jobs: Sequence[str]) -> str:
+def text(invocation: Context, jobs: "Doing") -> str:
     """Return the metrics of these jobs, by the database; raises an AvatarLabError."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.registry import Collector
@@ -65,7 +75,7 @@ def text(invocation: Context, jobs: Sequence[str]) -> str:
     return generate_latest(registry).decode()
 
 
-def write(invocation: Context, jobs: Sequence[str]) -> None:
+def write(invocation: Context, jobs: "Doing") -> None:
     """Write the metrics to the file that the settings name, whole or not at all; raises an AvatarLabError."""
     from avatarlab_cli.output.sink import public_file
 

@@ -40,6 +40,12 @@ HISTORY: dict[str, list[Ran]] = {
     ],
     "verify": [(26, "succeeded", 60, 0, 0), (1, "skipped", 0, None, None)],
 }
+# Runs over days that somebody named, the latest of all and the longest: nothing but the history tells of them.
+NAMED: dict[str, Ran] = dict.fromkeys(BY_NAME, (0.05, "succeeded", 999, 1, 1))
+# Whose runs do the work of a job.
+DOING: dict[str, tuple[str, ...]] = {job: (job,) for job in BY_NAME} | {
+    "storage-snapshot": ("storage-snapshot", "monthly-usage", "platform-statistics")
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,18 @@ def database(server_conninfo: str, migrated_panel_template: str) -> Iterator[str
                     connection.execute(INSERT, [job, status, begun, ended, read, written, False, "{}"])
             connection.execute(INSERT, ["check-limits", "succeeded", NOW, NOW, 1, 1, True, "{}"])
             connection.execute(
-                "UPDATE avatarlab_admin.job_runs SET details = '{\"mismatches\": 2}' WHERE job = 'verify'"
+                "UPDATE avatarlab_admin.job_runs SET covers_outstanding = true WHERE job <> 'monthly-usage'"
+            )
+            for job, (hours, status, seconds, read, written) in NAMED.items():
+                begun = NOW - hours * HOUR
+                ended = begun + timedelta(seconds=seconds or 0)
+                connection.execute(INSERT, [job, status, begun, ended, read, written, False, "{}"])
+            connection.execute(
+                "UPDATE avatarlab_admin.job_runs SET covers_outstanding = false WHERE finished_at - started_at = '999s'"
+            )
+            connection.execute(
+                "UPDATE avatarlab_admin.job_runs SET details = %s WHERE job = 'verify'",
+                [json.dumps({"months": ["2025-03"], "mismatches": 2, "by_month": {"2025-03": {"mrr": 2}}})],
             )
             for days in (3, 5):
                 connection.execute(
@@ -78,6 +95,12 @@ INSERT = """
 def ended(job: str, *status: str) -> list[Ran]:
     """Return a job's runs of these ends, the latest first."""
     return sorted(ran for ran in HISTORY.get(job, []) if ran[1] in status)
+
+
+def success(job: str) -> datetime | None:
+    """Return when a job's work was last done."""
+    ends = [_end(ran) for doing in DOING[job] for ran in ended(doing, "succeeded")]
+    return datetime.fromtimestamp(max(ends), UTC) if ends else None
 
 
 def page(database: str, *arguments: str) -> dict[str, dict[str, Any]]:
@@ -106,10 +129,9 @@ def test_status(database: str) -> None:
         good = ended(job, "succeeded")
         times = [seconds for _, _, seconds, *_ in good[:10] if seconds is not None]
         assert number(row["median_seconds"]) == (median(times) if times else None), job
-        if good:
-            success = NOW - good[0][0] * HOUR + timedelta(seconds=good[0][2] or 0)
-            assert datetime.fromisoformat(row["last_success"]) == success
-            assert number(row["age_hours"]) == round((NOW - success) / HOUR, 1)
+        if done := success(job):
+            assert datetime.fromisoformat(row["last_success"]) == done
+            assert number(row["age_hours"]) == round((NOW - done) / HOUR, 1)
         else:
             assert (row["last_success"], row["age_hours"], row["last_status"]) == (None, None, None)
     monthly = rows["monthly-usage"]
@@ -232,12 +254,12 @@ def test_metrics(database: str) -> None:
     }
     for job in BY_NAME:
         last = next(iter(ended(job, "succeeded", "failed", "interrupted", "crashed")), None)
-        good = next(iter(ended(job, "succeeded")), None)
+        good = success(job)
         week = [ran for ran in ended(job, "failed", "interrupted", "crashed") if ran[0] <= 7 * 24]
         expected |= {
             (f"avatarlab_job_{name}", job): value
             for name, value in {
-                "last_success_timestamp_seconds": good and _end(good),
+                "last_success_timestamp_seconds": good.timestamp() if good else None,
                 "last_run_timestamp_seconds": last and _end(last),
                 "last_run_succeeded": last and last[1] == "succeeded",
                 "last_run_duration_seconds": last and last[2],
@@ -249,8 +271,47 @@ def test_metrics(database: str) -> None:
     assert samples(shown.out) == {name: value for name, value in expected.items() if value is not None}
     assert {name for name, _ in expected} == set(NAMES)
     assert all(len(line.split()) == 2 for line in shown.out.splitlines() if not line.startswith("#"))
+    assert "# HELP avatarlab_dirty_keys Entries of the queue" in shown.out
     (info,) = [line for line in shown.out.splitlines() if line.startswith("avatarlab_info{")]
     assert f'version="{__version__}"' in info
+
+
+Turn = tuple[str, bool, list[str], dict[str, dict[str, int]]]
+TURNS: list[tuple[Turn, int | None]] = [
+    (("succeeded", False, [], {}), None),
+    (("succeeded", False, ["2026-01", "2026-02"], {"2026-01": {"a": 2, "b": 1}, "2026-02": {"a": 4}}), 7),
+    # No month's turn, another's, a run that failed and a look: nothing of these is told of the two.
+    (("succeeded", False, [], {}), 7),
+    (("succeeded", False, ["2025-12"], {}), 7),
+    (("failed", False, ["2026-01"], {}), 7),
+    (("succeeded", True, ["2026-01"], {}), 7),
+    (("succeeded", False, ["2026-02"], {"2026-02": {"a": 1}}), 4),
+    (("succeeded", False, ["2026-01"], {}), 1),
+    (("succeeded", False, ["2025-12", "2026-02"], {"2025-12": {"c": 9}}), 9),
+]
+
+
+def test_figures_stay_wrong_until_they_are_looked_at_again(migrated_panel_conninfo: str) -> None:
+    """Of each month the last run that looked at it counts; before any has, nothing is known."""
+    for number, ((status, is_dry, months, by_month), wrong) in enumerate(TURNS):
+        details: dict[str, object] = {"months": months}
+        if by_month:
+            total = sum(count for counts in by_month.values() for count in counts.values())
+            details |= {"mismatches": total, "by_month": by_month}
+        begun = NOW - timedelta(days=len(TURNS) - number)
+        with psycopg.connect(migrated_panel_conninfo) as connection:
+            connection.execute(INSERT, ["verify", status, begun, begun, 0, 0, is_dry, json.dumps(details)])
+        found = samples(invoke(migrated_panel_conninfo, "job", "metrics").out)
+        assert found.get(("avatarlab_verify_mismatches", None)) == wrong, number
+
+
+def test_a_record_that_does_not_tell_months_apart(migrated_panel_conninfo: str) -> None:
+    """What an older version found in several months together counts once."""
+    details = json.dumps({"months": ["2026-01", "2026-02"], "mismatches": 3, "by_metric": {"a": 3}})
+    with psycopg.connect(migrated_panel_conninfo) as connection:
+        connection.execute(INSERT, ["verify", "succeeded", NOW, NOW, 0, 0, False, details])
+    found = samples(invoke(migrated_panel_conninfo, "job", "metrics").out)
+    assert found["avatarlab_verify_mismatches", None] == 3
 
 
 def _end(ran: Ran) -> float:

@@ -34,10 +34,14 @@ def test_a_difference_is_listed_and_repaired(own: str) -> None:
     assert found.code == ExitCode.FOUND, found.err
     (row,) = json.loads(found.out)
     assert (row["stored_in"], row["metric"]) == ("usage_daily", "conversations_count")
+    assert invoke(own, "-q", "job", "run", "verify", "--month", "2025-05").code == ExitCode.FOUND
+    assert "avatarlab_verify_mismatches 1.0" in invoke(own, "job", "metrics").out
     assert float(row["stored"]) == float(row["actual"]) + 1
     repaired = invoke(own, "job", "verify", "--month", "2025-05", "--repair")
     assert repaired.code == 0, repaired.err
     assert "repaired" in repaired.err
+    # Monitoring need not wait for the month's next turn to know.
+    assert "avatarlab_verify_mismatches 0.0" in invoke(own, "job", "metrics").out
     clean = invoke(own, "job", "verify", "--month", "2025-05", "--json")
     assert (clean.code, json.loads(clean.out)) == (0, [])
 

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from avatarlab_cli.errors import BusyError, ExitCode, Terminated, UsageError
+from avatarlab_cli.telling.heartbeat import Heartbeat
 from jobs.result import Result, Task
 from tests.cli.invoking import Outcome, invoke
 from tests.cli.telling import NOTHING, RUN, SECRET, standing_in, texts, told
@@ -21,7 +22,7 @@ TWO_OVER = """
     WITH two AS (INSERT INTO auth.users (id, email) SELECT gen_random_uuid(), n || '@example.com' FROM generate_series(1, 2) n
                  RETURNING id)
     INSERT INTO monthly_usage (user_id, usage_month, is_over_limit, exceeded_limits)
-    SELECT id, date_trunc('month', now()), true, '{"images_generated": 51}' FROM two
+    SELECT id, '2026-03-01', true, '{"images_generated": 51}' FROM two
 """
 REFUSED = "check-limits failed with exit code 1: the database refused: "
 
@@ -81,6 +82,25 @@ def test_a_failure(
         f"{REFUSED}cannot take square root of a negative number\n--debug shows the statement",
         "check-limits runs again",
     ]
+
+
+def test_a_slot_that_another_host_has_done(
+    migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
+) -> None:
+    """That there was nothing to do does not mean that this host's trouble is over; doing something does."""
+    here, elsewhere = (told(monitor, tmp_path / name) for name in ("here", "elsewhere"))
+    scheduled = (*RUN, "--scheduled")
+    body.run = lambda connection, _: connection.execute(sa.text("SELECT 1 / 0"))
+    assert invoke(migrated_panel_conninfo, *scheduled, env=here).code == 1
+    body.run = lambda _, __: NOTHING
+    codes = [invoke(migrated_panel_conninfo, *scheduled, env=env).code for env in (elsewhere, here)]
+    assert (codes, [run["status"] for run in runs(migrated_panel_conninfo)]) == (
+        [0, 0],
+        ["failed", "succeeded"],
+    )
+    assert len(texts(monitor)) == 1
+    assert invoke(migrated_panel_conninfo, *RUN, env=here).code == 0
+    assert texts(monitor)[1:] == ["check-limits runs again"]
 
 
 def test_numbers_make_no_other_failure(
@@ -179,6 +199,20 @@ def test_a_signal_that_came_too_late(
     assert (record["status"], monitor.paths[1:]) == ("succeeded", [f"/{SECRET}/check-limits"])
 
 
+def test_told_to_end_while_the_beginning_is_told(
+    migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends before it could begin ends for those who are told as well: with 143, to heartbeat and webhook."""
+
+    def ended(_: Heartbeat) -> None:
+        raise Terminated
+
+    monkeypatch.setattr(Heartbeat, "began", ended)
+    assert invoke(migrated_panel_conninfo, *RUN, env=told(monitor, tmp_path)).code == ExitCode.TERMINATED
+    assert monitor.paths == [f"/{SECRET}/check-limits/143", f"/services/{SECRET}"]
+    assert runs(migrated_panel_conninfo) == []
+
+
 def test_nobody_hears_of_a_dry_run(migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path) -> None:
     """A look at what would change is no run to anybody."""
     assert invoke(migrated_panel_conninfo, *RUN, "--dry-run", env=told(monitor, tmp_path)).code == 0
@@ -190,30 +224,43 @@ def test_findings_of_verify(
     migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, body: SimpleNamespace
 ) -> None:
     """What verify found is told by month; another month's turn says nothing of it, its own next turn that it is over."""
-    turns = [
-        ("2026-03", {"images_generated": 2, "mrr": 1}),
-        ("2026-03", {"images_generated": 2, "mrr": 1}),
-        ("2026-02", {}),
-        ("2026-03", {}),
-        ("", {}),
+    wrong = {"images_generated": 2, "mrr": 1}
+    turns: list[dict[str, dict[str, int]]] = [
+        {"2026-03": wrong},
+        {"2026-03": wrong},
+        {"2026-02": {}},
+        {"2026-03": {}},
+        {},
+        # Two months of one run are two matters, whichever comes first.
+        {"2026-01": {"mrr": 4}, "2026-03": wrong},
+        {"2026-03": {}},
+        {"2025-12": {}, "2026-01": {}},
     ]
     env, codes = told(monitor, tmp_path), []
-    for month, wrong in turns:
-        details: dict[str, object] = {"months": [month] if month else []}
-        if wrong:
-            details |= {"mismatches": sum(wrong.values()), "by_metric": wrong}
+    for turn in turns:
+        details: dict[str, object] = {"months": list(turn)}
+        if by_month := {month: counts for month, counts in turn.items() if counts}:
+            total = sum(count for counts in by_month.values() for count in counts.values())
+            details |= {"mismatches": total, "by_month": by_month}
         body.run = lambda _, __, details=details: Result(NOTHING.window, 0, 0, details=details)
         codes.append(invoke(migrated_panel_conninfo, "-q", "job", "run", "verify", env=env).code)
-    assert codes == [3, 3, 0, 0, 0]
-    assert [
+    assert codes == [3, 3, 0, 0, 0, 3, 0, 0]
+    ends = [
         path.rpartition("/")[2] for path in monitor.paths if "/start" not in path and "services" not in path
-    ] == [*("3", "3", "verify", "verify", "verify")]
-    wrong_text, right_text = texts(monitor)
-    assert wrong_text.splitlines() == [
+    ]
+    assert ends == [str(code) if code else "verify" for code in codes]
+    said = texts(monitor)
+    assert said[0].splitlines() == [
         "stored figures differ from their sources in 2026-03: images_generated 2, mrr 1",
         "`avatarlab job verify --month 2026-03` lists them, with --repair it sets them right",
     ]
-    assert right_text == "nothing differs from its sources in 2026-03 any more"
+    assert [text.splitlines()[0] for text in said[1:]] == [
+        "nothing differs from its sources in 2026-03 any more",
+        "stored figures differ from their sources in 2026-01: mrr 4",
+        "stored figures differ from their sources in 2026-03: images_generated 2, mrr 1",
+        "nothing differs from its sources in 2026-03 any more",
+        "nothing differs from its sources in 2026-01 any more",
+    ]
 
 
 def test_findings_of_close_month(

@@ -62,6 +62,7 @@ def test_the_record_of_a_success(database: Database, probe: Probe) -> None:
     assert (record["job"], record["status"], record["is_dry_run"]) == ("monthly-usage", "succeeded", False)
     assert (record["window_from"], record["window_to"]) == (RESULT.window.first, RESULT.window.end)
     assert (record["rows_read"], record["rows_written"], record["metrics_skipped"]) == (3, 2, {"a": "why"})
+    assert record["covers_outstanding"] is True
     assert record["rate_card_version"] == rates.load().version
     assert str(record["finished_at"]) > str(record["started_at"])
     assert (record["error_class"], record["error_message"]) == (None, None)
@@ -286,6 +287,7 @@ def test_a_job_sees_one_snapshot_and_its_order(database: Database, probe: Probe)
 
     execute(database, probe(body), Order(rates.load(), window, TODAY))
     assert seen == [TODAY, window, rates.load().version, "repeatable read"]
+    assert [record["covers_outstanding"] for record in runs(database.conninfo)] == [False]
 
 
 def test_what_all_transactions_of_a_run_did() -> None:

@@ -81,6 +81,8 @@ def test_every_difference_is_found(database: Database) -> None:
     assert differences(database, Window(date(2025, 4, 1), date(2025, 5, 1))) == []
     result = run(database, "verify", MAY)
     assert result.details["mismatches"] == 2
+    assert result.details["by_month"] == {"2025-05": {"images_generated": 1, "total_cost": 1}}
+    assert result.details["by_metric"] == {"images_generated": 1, "total_cost": 1}
     for name, days in verification.repairs(database, MAY):
         run(database, name, days)
     assert differences(database, MAY) == []

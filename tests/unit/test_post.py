@@ -11,7 +11,8 @@ from avatarlab_cli.telling.post import Patience, post
 from tests.listening import Answer, Listener, byte_by_byte, closing, listening, refusing, slowly, status
 
 SECRET = "/services/T0/s3cr3t"  # noqa: S105 (an invented one, to be looked for where it must not be)
-PATIENT, HASTY = Patience(tries=3, each=10, total=30), Patience(tries=2, each=0.5, total=1.2)
+# A busy machine may take a while to send something at all; what is to give up waits longer for an answer than that.
+PATIENT, HASTY = Patience(tries=3, each=10, total=30), Patience(tries=2, each=2, total=30)
 
 
 @pytest.fixture(autouse=True)
