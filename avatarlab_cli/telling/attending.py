@@ -63,7 +63,7 @@ def attended(invocation: Context, job: str, run_id: UUID, jobs: "Doing") -> Iter
         notify(invocation.variables, STOPPING="1", STATUS=f"{job}: telling how it ended")
         _to_the_end(log, "metrics", lambda: textfile.write(invocation, jobs))
         _to_the_end(log, "heartbeat", lambda: _ping(invocation, job, run_id, outcome))
-        _to_the_end(log, "webhook", lambda: _post(invocation, job, outcome))
+        _to_the_end(log, "webhook", lambda: _post(invocation, log, job, outcome))
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def watched(invocation: Context, check: str) -> Iterator[Outcome]:
     def tell_of_it() -> str | None:
         if webhook_of(invocation) is None:
             invocation.environment.say("nobody is told: no webhook_url is set")
-        return _post(invocation, check, outcome)
+        return _post(invocation, log, check, outcome)
 
     try:
         with _noted(outcome):
@@ -125,7 +125,7 @@ def _ping(invocation: Context, job: str, run_id: UUID, outcome: Outcome | None) 
     return heartbeat.ended(ExitCode(outcome.code or 0), masked("\n".join(lines)))
 
 
-def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
+def _post(invocation: Context, log: Log, name: str, outcome: Outcome) -> str | None:
     """Tell the webhook how it went, where there is one and that is news."""
     code = ExitCode(outcome.code or 0)
     if code in _NO_NEWS or webhook_of(invocation) is None:
@@ -133,13 +133,13 @@ def _post(invocation: Context, name: str, outcome: Outcome) -> str | None:
     if outcome.is_idle:
         return None
     if outcome.error is None or code in _WELL:
-        return tell(invocation, Matter(name, relief=f"{name} runs again"), *outcome.findings())
+        return tell(invocation, log, Matter(name, relief=f"{name} runs again"), *outcome.findings())
     what, *more = _described(outcome.error)
     text = "\n".join((f"{name} failed with exit code {code:d}: {what}", *more))
     # Other numbers, ids and times in a message make no other failure of it.
     alike = re.sub(r"[0-9a-f-]*\d[0-9a-f-]*", "#", what[:_ALIKE])
     mark = f"{code:d} {mark_of(type(outcome.error).__name__, alike)}"
-    return tell(invocation, Matter(name, masked(text), mark))
+    return tell(invocation, log, Matter(name, masked(text), mark))
 
 
 def _described(error: BaseException) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from avatarlab_cli.context import Context
 from avatarlab_cli.errors import AvatarLabError
-from avatarlab_cli.logs import logger
+from avatarlab_cli.logs import Log
 from avatarlab_cli.process import host
 from avatarlab_cli.telling.memory import Told, directory, remembered
 from avatarlab_cli.telling.webhook import Matter, Webhook
@@ -29,25 +29,25 @@ def webhook_of(invocation: Context) -> Webhook | None:
     )
 
 
-def tell(invocation: Context, *matters: Matter) -> str | None:
+def tell(invocation: Context, log: Log, *matters: Matter) -> str | None:
     """Tell the webhook, if there is one, what of the matters is news; returns why it could not be told."""
     webhook = webhook_of(invocation)
     if webhook is None:
         return None
-    with memory_of(invocation) as told:
+    with memory_of(invocation, log) as told:
         named = [replace(matter, key=key_of(invocation, matter.key)) for matter in matters]
         return next(iter(webhook.tell(named, told)), None)
 
 
 @contextmanager
-def memory_of(invocation: Context) -> Iterator[dict[str, Told]]:
+def memory_of(invocation: Context, log: Log) -> Iterator[dict[str, Told]]:
     """Yield what was told. Where nothing can be kept it is empty: better told twice than never."""
     with ExitStack() as stack:
         told: dict[str, Told] = {}
         try:
             told = stack.enter_context(remembered(directory(invocation.variables)))
         except AvatarLabError as error:
-            logger(invocation).warning("what is told is not remembered", why=error.message)
+            log.warning("what is told is not remembered", why=error.message)
         yield told
 
 

@@ -24,11 +24,12 @@ _MEANINGS = {
 def failed(invocation: Context, unit: str) -> str | None:
     """Log that a unit failed, and tell the webhook unless its command has; returns why it could not be told."""
     found = matter(unit, invocation.variables)
-    logger(invocation).error("service failed", unit=unit, what=found.finding)
-    with memory_of(invocation) as told:
+    log = logger(invocation).bind(unit=unit)
+    log.error("service failed", what=found.finding)
+    with memory_of(invocation, log) as told:
         if has_told(told, key_of(invocation, found.key), invocation.variables):
             return None
-    return tell(invocation, found)
+    return tell(invocation, log, found)
 
 
 def has_told(told: Mapping[str, Told], key: str, variables: Mapping[str, str]) -> bool:

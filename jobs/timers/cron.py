@@ -11,6 +11,8 @@ from jobs.timers.program import Program, demand_readable
 
 SYSTEM = Path("/etc/cron.d/avatarlab")
 USER = "avatarlab"
+STATE = Path("/var/lib/avatarlab-cron")
+"""What was told already: the user may have no home to keep it in."""
 _HINT = "install the package cron, or give --systemd"
 
 
@@ -28,28 +30,31 @@ class SystemCron:
 
     def files(self, program: Program) -> dict[str, str]:
         """Return the file's text by its path."""
-        return {str(SYSTEM): crontab.system(program, _flock(self._variables), USER)}
+        return {str(SYSTEM): crontab.system(program, _tools(self._variables), USER, STATE)}
 
     def install(self, program: Program) -> Iterator[Row]:
-        """Write the file; cron looks for changes by itself."""
+        """Write the file, and make the directory for its lines' memory; cron looks for changes by itself."""
         host.demand_root()
         if not SYSTEM.parent.is_dir():
             raise ConfigurationError(f"there is no {SYSTEM.parent}: cron is not installed", hint=_HINT)
-        _demand_user()
+        user = _demand_user()
         demand_readable(program)
         found, wanted = host.read(SYSTEM), self.files(program)[str(SYSTEM)]
         if found is not None and not self.places():
             raise RefusedError(f"{SYSTEM} is not the toolkit's own", hint="move it away")
         if found != wanted:
             host.write(SYSTEM, wanted)
+        host.make_private(STATE, user.pw_uid, user.pw_gid)
         yield {"what": str(SYSTEM), "state": "unchanged" if found == wanted else "written"}
 
     def differences(self, program: Program) -> Iterator[Row]:
         """Yield how the file differs."""
         yield from _differences(str(SYSTEM), host.read(SYSTEM) or "", self.files(program)[str(SYSTEM)])
+        if not STATE.is_dir():
+            yield {"what": str(STATE), "state": "missing", "more": "avatarlab job timers install --cron"}
 
     def remove(self) -> Iterator[Row]:
-        """Remove the file."""
+        """Remove the file; what was told stays, as it does with systemd."""
         host.demand_root()
         host.remove(SYSTEM)
         yield {"what": str(SYSTEM), "state": "removed"}
@@ -78,7 +83,7 @@ class UserCron:
 
     def files(self, program: Program) -> dict[str, str]:
         """Return the block."""
-        return {self.place: crontab.block(program, _flock(self._variables))}
+        return {self.place: crontab.block(program, _tools(self._variables))}
 
     def install(self, program: Program) -> Iterator[Row]:
         """Put the block where it was, or at the crontab's end."""
@@ -125,15 +130,18 @@ def _differences(place: str, found: str, wanted: str) -> Iterator[Row]:
         yield {"what": place, "state": "differs", "more": first_difference(found, wanted)}
 
 
-def _demand_user() -> None:
+def _demand_user() -> pwd.struct_passwd:
     try:
-        pwd.getpwnam(USER)
+        return pwd.getpwnam(USER)
     except KeyError as error:
         raise ConfigurationError(
             f"there is no user {USER}, as whom the jobs are to run",
-            hint=f"useradd --system --no-create-home {USER}; or give --user for a crontab of your own",
+            hint=f"useradd --system --no-create-home {USER}, it needs no home; or give --user for a crontab of your own",
         ) from error
 
 
-def _flock(variables: Mapping[str, str]) -> str:
-    return host.program("flock", variables, hint="install the package util-linux")
+def _tools(variables: Mapping[str, str]) -> crontab.Tools:
+    return crontab.Tools(
+        host.program("flock", variables, hint="install the package util-linux"),
+        host.program("timeout", variables, hint="install the package coreutils"),
+    )

@@ -81,6 +81,16 @@ def write(path: Path, text: str) -> None:
         sink.write(text)
 
 
+def make_private(path: Path, user: int, group: int) -> None:
+    """Make a directory that a user alone may read and write, or have one that is there be that; raises AvatarLabError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        os.chown(path, user, group)
+        path.chmod(0o700)
+    except OSError as error:
+        raise AvatarLabError(f"cannot make {path}: {error.strerror}") from error
+
+
 def remove(path: Path) -> None:
     """Remove a file; raises AvatarLabError."""
     try:

@@ -1,5 +1,7 @@
 """The crontab's lines, run as cron runs them: by sh, in an environment that holds next to nothing."""
 
+import fcntl
+import json
 import os
 import re
 import subprocess
@@ -11,12 +13,22 @@ import psycopg
 import pytest
 
 from jobs.registry import BY_NAME, SCHEDULED
-from jobs.timers import crontab, program
+from jobs.timers import crontab, program, units
 from tests.conftest import created_database
+from tests.listening import Listener
 
 FLOCK = "/usr/bin/flock"
+TOOLS = crontab.Tools(FLOCK, "/usr/bin/timeout")
+STATE = Path("/var/lib/avatarlab-cron")
 # What cron gives a command of its own accord.
 OWN = {"LOGNAME": "avatarlab", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+# Somebody who had one image made where none is allowed.
+OVER = """
+    WITH tier AS (UPDATE subscription_tiers SET limits = '{"images_generated": 0}'),
+         one AS (INSERT INTO auth.users (id, email) VALUES (gen_random_uuid(), 'a@example.com') RETURNING id)
+    INSERT INTO avatarlab_admin.usage_daily (day, user_id, definition_version, images_generated)
+    SELECT (now() AT TIME ZONE 'UTC')::date, id, 1, 1 FROM one
+"""
 ENTRIES = {entry.name: entry for entry in SCHEDULED}
 
 
@@ -33,7 +45,7 @@ def lines(text: str, *, has_user: bool) -> tuple[dict[str, str], list[Line]]:
     settings, found = {}, []
     for line in text.splitlines():
         assert "%" not in re.sub(r"\\%", "", line), "a bare % ends the command"
-        if match := re.fullmatch(r"([A-Z]+)=(.*)", line):
+        if match := re.fullmatch(r"([A-Z_]+)=(.*)", line):
             settings[match[1]] = match[2]
         elif line and not line.startswith("#"):
             parts = line.split(maxsplit=6 if has_user else 5)
@@ -45,7 +57,7 @@ def lines(text: str, *, has_user: bool) -> tuple[dict[str, str], list[Line]]:
 @pytest.fixture(scope="module")
 def table() -> tuple[dict[str, str], list[Line]]:
     """The file for the system, of this installation."""
-    return lines(crontab.system(program.installed({}), FLOCK, "avatarlab"), has_user=True)
+    return lines(crontab.system(program.installed({}), TOOLS, "avatarlab", STATE), has_user=True)
 
 
 @pytest.fixture
@@ -104,11 +116,30 @@ def locks() -> list[str]:
 
 
 def test_both_crontabs_have_a_line_for_each(table: tuple[dict[str, str], list[Line]]) -> None:
-    """Every job and check has one line, every hour at its minute; a user's own crontab has the same ones."""
+    """Every job and check has one line, every hour at its minute; a user's own has the same, with its variables in each."""
     settings, found = table
     assert [line.fields for line in found] == [f"{entry.schedule.minute} * * * *" for entry in SCHEDULED]
     assert settings["TZ"] == "UTC"
-    assert lines(crontab.block(program.installed({}), FLOCK), has_user=False)[1] == found
+    own = f"export TZ=UTC PATH={settings['PATH']}; "
+    # Set for the block, they would hold for the lines after it.
+    assert lines(crontab.block(program.installed({}), TOOLS), has_user=False) == (
+        {},
+        [Line(line.fields, own + line.command) for line in found],
+    )
+
+
+def test_a_line_of_a_users_own(platform: str, home: Path) -> None:
+    """It runs in UTC and finds its programs, whatever the crontab around it sets."""
+    found = lines(crontab.block(program.installed({}), TOOLS), has_user=False)[1]
+    (home / "bin").mkdir()
+    (home / "bin/sh").symlink_to("/bin/sh")
+    elsewhere = {"TZ": "Asia/Kathmandu", "PATH": str(home / "bin")}
+    done = run(found[list(ENTRIES).index("check-limits")].command, elsewhere, home, None)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert runs(platform) == ["check-limits"]
+    asked = run(found[0].command.partition("; ")[0] + "; echo $TZ; command -v date", elsewhere, home, None)
+    assert asked.stdout.splitlines()[0] == "UTC"
+    assert asked.stdout.splitlines()[1].endswith("/date")
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -145,7 +176,7 @@ def test_what_is_daily_waits_for_its_hour(
 
 def test_the_hour_is_that_of_utc(home: Path) -> None:
     """Whatever time zone a user's crontab or the host sets, the hour asked for is the one in UTC."""
-    asked = re.search(r'\[ "(\$\(.*?\))" != 04 \]', crontab.block(program.installed({}), FLOCK))
+    asked = re.search(r'\[ "(\$\(.*?\))" != 04 \]', crontab.block(program.installed({}), TOOLS))
     assert asked is not None
     command = f"echo {asked[1]}".replace(r"\%", "%")
     told = {
@@ -181,3 +212,70 @@ def test_a_line_waits_for_the_one_before_it(
     _, err = waiting.communicate(timeout=60)
     assert (holder.wait(), waiting.returncode, err) == (0, 0, b"")
     assert runs(platform)[before:] == ["monthly-usage"]
+
+
+def test_a_line_that_waits_in_vain_says_so(
+    table: tuple[dict[str, str], list[Line]], platform: str, home: Path
+) -> None:
+    """One sentence for cron to mail, and the exit code of what gave way; nothing is run."""
+    settings, found = table
+    command = found[list(ENTRIES).index("check-limits")].command
+    assert "--wait 1800 " in command
+    with program.installed({}).path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = run(command.replace("--wait 1800", "--wait 0.1"), settings, home, None)
+    said = "avatarlab: check-limits gives up, as another line still works after 30 minutes\n"
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", said)
+    assert runs(platform) == []
+
+
+def test_a_run_that_hangs_is_ended(home: Path) -> None:
+    """It has as long as a unit, and after that a while to end; then it is killed, and cron has something to mail."""
+    hanging = home / "hanging"
+    hanging.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
+    hanging.chmod(0o755)
+    settings, found = lines(
+        crontab.system(program.Program(hanging), TOOLS, "avatarlab", STATE), has_user=True
+    )
+    unit = units.render(program.Program(hanging), is_user=True)["avatarlab-check-limits.service"]
+    assert {"TimeoutStartSec=3h", "TimeoutStopSec=15min"} <= set(unit.splitlines())
+    command = found[list(ENTRIES).index("check-limits")].command
+    assert "--kill-after=15m 3h " in command
+    done = run(command.replace("--kill-after=15m 3h", "--kill-after=0.2 0.2"), settings, home, None)
+    assert done.returncode == 137
+    assert "sending signal KILL" in done.stderr
+
+
+def test_what_was_told_is_remembered(
+    table: tuple[dict[str, str], list[Line]], platform: str, home: Path, monitor: Listener
+) -> None:
+    """With a webhook a line is silent and tells a finding once; where that cannot be kept it says which run told it again."""
+    settings, found = table
+    command = found[list(ENTRIES).index("check-limits")].command
+    secret = home / ".config/avatarlab/webhook_url"
+    secret.touch(0o600)
+    secret.write_text(f"{monitor.url}/services/x")
+    with (home / ".config/avatarlab/config.yaml").open("a") as config:
+        config.write(f"webhook_url_file: {secret}\n")
+    with psycopg.connect(platform) as connection:
+        connection.execute(OVER)
+    assert settings["STATE_DIRECTORY"] == str(STATE)
+    (home / "file").touch()
+    told, warnings = [], []
+    for place in ("state", "file"):
+        for _ in range(2):
+            done = run(command, {**settings, "STATE_DIRECTORY": str(home / place)}, home, None)
+            assert (done.returncode, done.stdout) == (0, "")
+            told.append(len(monitor.requests))
+            warnings += [json.loads(line) for line in done.stderr.splitlines()]
+            # As if it were the next slot.
+            with psycopg.connect(platform) as connection:
+                connection.execute("UPDATE avatarlab_admin.job_runs SET is_scheduled = false")
+    assert told == [1, 1, 2, 3]
+    with psycopg.connect(platform) as connection:
+        ids = connection.execute(
+            "SELECT id::text FROM avatarlab_admin.job_runs ORDER BY started_at"
+        ).fetchall()
+    assert [(line["event"], line["job"], line["run"]) for line in warnings] == [
+        ("what is told is not remembered", "check-limits", run_id) for (run_id,) in ids[2:]
+    ]

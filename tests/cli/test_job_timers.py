@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         place.mkdir(parents=True)
     monkeypatch.setattr(systemd, "SYSTEM", root / "units")
     monkeypatch.setattr(cron, "SYSTEM", root / "cron.d/avatarlab")
-    monkeypatch.setattr(cron, "USER", "daemon")
+    monkeypatch.setattr(cron, "USER", pwd.getpwuid(os.getuid()).pw_name)
+    monkeypatch.setattr(cron, "STATE", root / "state")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     # Where the tests' own environment is, is not the point.
     for module in (systemd, cron):
@@ -198,11 +200,22 @@ def test_other_lines_of_a_crontab_stay(host: Host) -> None:
     host.machine.set_table(table.replace("37 * * * *", "38 * * * *") + later)
     host.rows("install", "--cron", "--user")
     assert host.machine.table == table + later
-    # It sets no variables: they would hold for the lines after it.
+    # It sets no variables for the crontab: they would hold for the lines after it.
     block = crontab.parted(table)[1]
     assert all(line[0] in "0123456789#" for line in block.splitlines())
     host.rows("remove", "--user")
     assert host.machine.table == FOREIGN + later
+
+
+def test_the_lines_have_where_to_remember(host: Host) -> None:
+    """The system's lines keep what was told in a directory of their user's alone, whatever home that has."""
+    host.rows("install", "--cron")
+    assert f"\nSTATE_DIRECTORY={cron.STATE}\n" in cron.SYSTEM.read_text()
+    assert (cron.STATE.stat().st_mode & 0o777, cron.STATE.owner()) == (0o700, cron.USER)
+    cron.STATE.rmdir()
+    assert host.rows("check", code=ExitCode.FOUND) == {str(cron.STATE): "missing"}
+    host.rows("install", "--cron")
+    assert host.rows("check") == {}
 
 
 def test_a_crontab_without_a_last_newline(host: Host) -> None:

@@ -98,13 +98,17 @@ def test_a_second_interrupt_ends_the_telling(
 
 
 def test_nowhere_to_remember(monitor: Listener, tmp_path: Path) -> None:
-    """Where what was told cannot be kept it is told all the same, each time."""
+    """Where what was told cannot be kept it is told all the same, each time; the log says of which run or unit."""
     (tmp_path / "state").touch()
     env = told(monitor, tmp_path)
     for _ in range(2):
         failed = invoke(None, "job", "failed", "avatarlab-verify.service", env=env)
         assert (failed.code, "not remembered" in failed.err) == (0, True)
     assert len(texts(monitor)) == 2
+    assert json.loads(failed.err.splitlines()[-1])["unit"] == "avatarlab-verify.service"
+    ran = invoke("host=127.0.0.1 port=1", *RUN, env=env)
+    (warning,) = [json.loads(line) for line in ran.err.splitlines() if "not remembered" in line]
+    assert (warning["job"], len(warning["run"])) == ("check-limits", 36)
 
 
 def test_a_service_that_failed(
