@@ -108,15 +108,16 @@ class Context:
     @functools.cached_property
     def conninfo(self) -> str:
         """The libpq connection string of the configured database, started where it is an embedded one."""
-        if self._url is None:
+        if self.url is None:
             raise ConfigurationError("no database is configured", hint=HOW_TO_CONFIGURE)
         if self.local_server is None:
-            return self._url.text
+            return self.url.text
         self.local_server.start()
         return self.local_server.conninfo()
 
     @functools.cached_property
-    def _url(self) -> "Value | None":
+    def url(self) -> "Value | None":
+        """The configured database's URL, None where nothing names one; raises ConfigurationError."""
         # Kept, because stdin gives it but once.
         return self.settings.database_url()
 
@@ -133,14 +134,14 @@ class Context:
 
         Raises UsageError where another database is configured: the command must not be thought to reach that.
         """
-        if self.local_server is None and self._url is not None:
+        if self.local_server is None and self.url is not None:
             raise UsageError("this command is for the local PostgreSQL alone", hint="name it: --profile demo")
         return self.demo_server
 
     @functools.cached_property
     def local_server(self) -> "EmbeddedServer | None":
         """The embedded server the settings name, None where they name another database or none."""
-        url = self._url.text if self._url else ""
+        url = self.url.text if self.url else ""
         if not url.startswith(EMBEDDED):
             return None
         name = url.removeprefix(EMBEDDED)

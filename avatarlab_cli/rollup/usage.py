@@ -134,7 +134,7 @@ def _judging(
     """Find out by what months are judged, of everybody unless nothing of it changed since the last run."""
     digest = limits.digest(connection, basis.live, basis.today)
     if is_some and state is not None and state["limits_digest"] == digest and _is_later(state, window, basis):
-        return _Judging(digest, state["invalid_limits"], is_known=True)
+        return _Judging(digest, state["invalid_limits"] or {}, is_known=True)
     invalid = _collect_limits(connection, basis)
     limits.note_changed(connection)
     return _Judging(digest, invalid, is_known=False)

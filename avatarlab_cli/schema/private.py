@@ -146,7 +146,7 @@ rollup_state = sa.Table(
     sa.Column("skipped", JSONB),
     sa.Column("summed_on", sa.Date),
     sa.Column("limits_digest", sa.Text),
-    sa.Column("invalid_limits", JSONB, nullable=False, server_default="{}"),
+    sa.Column("invalid_limits", JSONB),
     schema=SCHEMA,
 )
 

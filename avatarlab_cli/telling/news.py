@@ -19,10 +19,10 @@ def webhook_of(invocation: Context) -> Webhook | None:
     url = invocation.settings.secret("webhook_url")
     if url is None:
         return None
-    profile = invocation.settings.get("profile")
+    which = invocation.settings.get("profile") or _database_of(invocation)
     return Webhook(
         url.text,
-        f"avatarlab on {host()}" + (f", {profile}" if profile else ""),
+        ", ".join(filter(None, (f"avatarlab on {host()}", which))),
         invocation.clock(),
         timedelta(seconds=invocation.settings.seconds("remind_after")),
         invocation.variables.get("INVOCATION_ID"),
@@ -53,7 +53,23 @@ def memory_of(invocation: Context, log: Log) -> Iterator[dict[str, Told]]:
 
 def key_of(invocation: Context, name: str) -> str:
     """Return under which key a matter is remembered: a host may run the same jobs for several databases."""
-    return "/".join(filter(None, (invocation.settings.get("profile"), name)))
+    profile = invocation.settings.get("profile")
+    return "/".join(filter(None, (profile, _database_of(invocation), name)))
+
+
+def _database_of(invocation: Context) -> str:
+    """Return which database it is, without a user or password; nothing where that cannot be said."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        url = invocation.url
+        parts = conninfo_to_dict(url.text) if url else {}
+    except (AvatarLabError, ProgrammingError):
+        return ""
+    name, server = str(parts.get("dbname") or ""), str(parts.get("host") or "")
+    # What a password with a sign of its own made of them is not to be shown.
+    return "" if "@" in name + server else " at ".join(filter(None, (name, server)))
 
 
 def mark_of(*facts: object) -> str:

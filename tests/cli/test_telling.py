@@ -199,6 +199,16 @@ def test_a_signal_that_came_too_late(
     assert (record["status"], monitor.paths[1:]) == ("succeeded", [f"/{SECRET}/check-limits"])
 
 
+def test_two_databases_of_one_host(migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path) -> None:
+    """What fails with one database is not over because another's run is well, and each message says which it is of."""
+    env = told(monitor, tmp_path)
+    for conninfo in ("host=127.0.0.1 port=1 dbname=other password=s3cr3t", migrated_panel_conninfo):
+        invoke(conninfo, *RUN, env=env)
+    (posted,) = [request.body for request in monitor.requests if "services" in request.path]
+    assert ", other at 127.0.0.1: check-limits failed" in json.loads(posted)["text"]
+    assert "s3cr3t" not in posted
+
+
 def test_told_to_end_while_the_beginning_is_told(
     migrated_panel_conninfo: str, monitor: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ def upgrade() -> None:
             "rollup_state",
             metadata,
             sa.Column("limits_digest", sa.Text),
-            sa.Column("invalid_limits", JSONB, nullable=False, server_default="{}"),
+            sa.Column("invalid_limits", JSONB),
         )
     )
     # A row updated in the page it lies in needs no new entry in any index.
