@@ -12,7 +12,6 @@ import pytest
 
 from avatarlab_cli.errors import ExitCode
 from tests.cli.invoking import Outcome, invoke
-from tests.conftest import VERSION
 from tests.database.contents import contents
 from tests.database.logins import as_role, login
 
@@ -144,7 +143,8 @@ def test_the_login_has_limits_of_its_own(of_jobs: str, migrated_panel_conninfo: 
         "statements 60s, the login's own is 90s",
     )
     # PostgreSQL 16 has no such limit.
-    has_limit = VERSION >= 17
+    with psycopg.connect(migrated_panel_conninfo) as connection:
+        has_limit = connection.info.server_version >= 170000
     if has_limit:
         execute(migrated_panel_conninfo, f"ALTER ROLE {role} SET transaction_timeout = '5min'")
     found = page(of_jobs)
