@@ -37,11 +37,6 @@ class Schedule:
         hour = "*" if self.hour is None else f"{self.hour:02}"
         return f"*-*-* {hour}:{self.minute:02}:00 UTC"
 
-    @property
-    def cron(self) -> str:
-        """The five fields of a crontab, in UTC; cron reads them in its own time zone."""
-        return f"{self.minute} {'*' if self.hour is None else self.hour} * * *"
-
 
 @dataclass(frozen=True)
 class Scheduled:
