@@ -17,7 +17,8 @@ _REFUSED = re.compile(
 # What a client of PostgreSQL sends before it speaks TLS: the length, and the number that asks for it.
 _TLS_PLEASE = struct.pack("!ii", 8, 80877103)
 _EXPIRED, _NOT_YET = 10, 9
-_SYSTEM = "system"
+SYSTEM_ROOTS = "system"
+"""What sslrootcert says for the CAs that this system trusts."""
 
 
 def doubt(conninfo: str, told: str) -> ConfigurationError | None:
@@ -41,7 +42,7 @@ def doubt(conninfo: str, told: str) -> ConfigurationError | None:
         return ConfigurationError(
             "the server's certificate is not valid yet", hint="look at this host's clock first"
         )
-    whose = "a CA that this system trusts" if root == _SYSTEM else f"the CA in {root}"
+    whose = "a CA that this system trusts" if root == SYSTEM_ROOTS else f"the CA in {root}"
     return ConfigurationError(
         f"the server's certificate is not from {whose}",
         hint="fetch the CA of the server's certificate anew (Supabase: dashboard, Database settings, SSL configuration);"
@@ -53,7 +54,12 @@ def _root(conninfo: str) -> str:
     """Return where libpq looks for root certificates: as the URL says, the environment, or by default."""
     given = (*Conninfo.parse(conninfo.encode()), *Conninfo.get_defaults())
     named = (each.val.decode() for each in given if each.keyword == b"sslrootcert" and each.val)
-    return next(named, str(Path("~/.postgresql/root.crt").expanduser()))
+    return next(named, default_root())
+
+
+def default_root() -> str:
+    """Return where libpq looks for root certificates when nobody says where."""
+    return str(Path("~/.postgresql/root.crt").expanduser())
 
 
 def _verified(host: str, port: int, root: str) -> int | None:
@@ -62,7 +68,7 @@ def _verified(host: str, port: int, root: str) -> int | None:
     # libpq looks at the name after this.
     context.check_hostname = False
     try:
-        if root == _SYSTEM:
+        if root == SYSTEM_ROOTS:
             context.load_default_certs()
         else:
             context.load_verify_locations(root)

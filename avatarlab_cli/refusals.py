@@ -14,7 +14,7 @@ _ROOT = (
     "name the file of the CA that signed the server's certificate in sslrootcert (Supabase: dashboard, Database"
     " settings, SSL configuration)"
 )
-_VERIFY = "add sslmode=verify-full and sslrootcert=FILE to the database URL"
+VERIFY = "add sslmode=verify-full and sslrootcert=FILE to the database URL"
 # A pattern, what it means, the sentence, and what to do. The first that fits counts.
 _REFUSALS: tuple[tuple[re.Pattern[str], type[AvatarLabError], str, str], ...] = (
     (
@@ -51,13 +51,13 @@ _REFUSALS: tuple[tuple[re.Pattern[str], type[AvatarLabError], str, str], ...] = 
         re.compile(r"no pg_hba\.conf entry for .*, (no encryption|SSL off)"),
         ConfigurationError,
         "the server refuses this login without TLS",
-        _VERIFY,
+        VERIFY,
     ),
     (
         re.compile(r"SSL connection is required|SSL required"),
         ConfigurationError,
         "the pooler refuses connections without TLS",
-        _VERIFY,
+        VERIFY,
     ),
     (
         re.compile(r"channel binding (is )?required"),

@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from avatarlab_cli.doctor.rows import Row, row
 from avatarlab_cli.queries.health import BAD, OK, WARN
 from avatarlab_cli.schema.live import LiveSchema
+from avatarlab_cli.timeframe import parse_duration
 
 OLDEST = 15
 FEW = 5
 CLOCKS_APART = 5.0
-_UNITS = {"ms": 1, "": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 _SERVER = sa.text("""
     SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -127,8 +127,7 @@ def timeouts(connection: sa.Connection, limits: Mapping[str, str], login: str) -
 
 def milliseconds(text: str) -> int:
     """Return a duration as PostgreSQL reads it, in milliseconds."""
-    number, unit = re.fullmatch(r"(\d+)(\D*)", text.strip()).groups()  # type: ignore[union-attr]  # settings have this form
-    return int(number) * _UNITS[unit]
+    return parse_duration(text) // timedelta(milliseconds=1)
 
 
 def _shown(duration: int) -> str:

@@ -9,14 +9,14 @@ from typing import Any
 
 import psycopg
 
+from avatarlab_cli.certificates import SYSTEM_ROOTS, default_root
 from avatarlab_cli.doctor.address import is_here
 from avatarlab_cli.doctor.kind import Kind
 from avatarlab_cli.doctor.rows import Row, row
 from avatarlab_cli.queries.health import BAD, OK, UNKNOWN, WARN
+from avatarlab_cli.refusals import VERIFY
 
 ENDS_SOON = timedelta(days=60)
-_SYSTEM = "system"
-_DO = "add sslmode=verify-full and sslrootcert=FILE to the database URL"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def link(connection: psycopg.Connection[Any]) -> Link:
     """Return what libpq was told and did; the password stays there."""
     raw = connection.pgconn
     told = {each.keyword: (each.val or b"").decode() for each in raw.info if each.keyword.startswith(b"ssl")}
-    root = told[b"sslrootcert"] or str(Path("~/.postgresql/root.crt").expanduser())
+    root = told[b"sslrootcert"] or default_root()
     return Link(
         is_here=is_here(raw.host.decode(), raw.hostaddr.decode()),
         is_encrypted=raw.ssl_in_use,
@@ -61,21 +61,21 @@ def _encryption(link: Link, version: str) -> Row:
         return row("tls", OK, version)
     if link.is_here:
         return row("tls", OK, "off, and nothing leaves this machine")
-    return row("tls", BAD, "off", f"whoever is in between reads the data: {_DO}")
+    return row("tls", BAD, "off", f"whoever is in between reads the data: {VERIFY}")
 
 
 def _certificate(link: Link, now: datetime) -> Iterator[Row]:
     """Check what libpq looks at before it sends a password; `require` with a root is as good as verify-ca."""
-    has_root = link.root == _SYSTEM or Path(link.root).exists()
+    has_root = link.root == SYSTEM_ROOTS or Path(link.root).exists()
     if link.mode == "verify-full":
         yield row("server's identity", OK, "verify-full: its CA and its name are verified")
     elif link.mode == "verify-ca" or (link.mode == "require" and has_root):
-        more = f"whoever has a certificate of the same CA passes for the server: {_DO}"
+        more = f"whoever has a certificate of the same CA passes for the server: {VERIFY}"
         yield row(
             "server's identity", OK if link.is_here else WARN, f"{link.mode}: its CA alone is verified", more
         )
     else:
-        more = f"whoever is in between can pass for the server, and gets password and data: {_DO}"
+        more = f"whoever is in between can pass for the server, and gets password and data: {VERIFY}"
         yield row(
             "server's identity", OK if link.is_here else WARN, f"{link.mode}: nothing is verified", more
         )
@@ -85,7 +85,7 @@ def _certificate(link: Link, now: datetime) -> Iterator[Row]:
 
 def _root(root: str, now: datetime) -> Row:
     """Check until when the file's CAs hold; the last one counts, as a new one stands beside the old for a while."""
-    if root == _SYSTEM:
+    if root == SYSTEM_ROOTS:
         return row("root certificate", OK, "those of the system")
     try:
         found = ssl.create_default_context(cafile=root).get_ca_certs()
