@@ -10,10 +10,10 @@ from uuid import uuid4
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import AvatarLabError, ExitCode, NotFoundError, UsageError
+from avatarlab_cli.errors import AvatarLabError, ExitCode, UsageError
 from avatarlab_cli.timeframe import Window, month_window, parse_day, parse_month
 from commands import job_telling, job_timers, options
-from jobs.registry import BY_NAME, DOING, JOBS, Job
+from jobs.registry import BY_NAME, DOING, JOBS, job_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ def run(
     from jobs.runner import execute
 
     invocation = current(context)
-    chosen = _job(name)
+    chosen = job_named(name)
     window = _window(month, day, first, last)
     slot = _slot(context, scheduled, window)
     demand_options(context, changes.COLUMNS if dry_run else jobs.COLUMNS)
@@ -157,7 +157,7 @@ def history(
     from avatarlab_cli.queries import jobs
     from avatarlab_cli.show import show
 
-    chosen = None if name is None else _job(name).name
+    chosen = None if name is None else job_named(name).name
     show(context, lambda _: jobs.history(chosen))
 
 
@@ -407,12 +407,6 @@ def _slot(context: typer.Context, scheduled: bool | None, window: Window | None)
     if scheduled is None:
         return told
     return (told or invocation.clock()) if scheduled else None
-
-
-def _job(name: str) -> Job:
-    if name not in BY_NAME:
-        raise NotFoundError(f"there is no job {name!r}", hint=f"jobs: {', '.join(BY_NAME)}")
-    return BY_NAME[name]
 
 
 def _window(month: str | None, day: str | None, first: str | None, last: str | None) -> Window | None:

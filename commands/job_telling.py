@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avatarlab_cli.cli import App, current
-from avatarlab_cli.errors import AvatarLabError, NotFoundError
+from avatarlab_cli.errors import AvatarLabError
 from avatarlab_cli.timeframe import parse_duration
-from jobs.registry import BY_NAME, DOING
+from jobs.registry import BY_NAME, DOING, job_named
 
 if TYPE_CHECKING:
     from avatarlab_cli.queries.job_states import State
@@ -90,11 +90,9 @@ def _check(context: typer.Context, names: Sequence[str], max_age: str) -> None:
 def _states(context: typer.Context, names: Sequence[str], now: datetime) -> "list[State]":
     from avatarlab_cli.queries.job_states import states
 
-    for name in names:
-        if name not in BY_NAME:
-            raise NotFoundError(f"there is no job {name!r}", hint=f"jobs: {', '.join(BY_NAME)}")
+    jobs = [job_named(name).name for name in names] or DOING
     with current(context).reading() as connection:
-        return states(connection, {name: DOING[name] for name in names or DOING}, now)
+        return states(connection, {name: DOING[name] for name in jobs}, now)
 
 
 @app.command()

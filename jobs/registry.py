@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from avatarlab_cli.errors import NotFoundError
 from avatarlab_cli.rollup import LOCK
 from jobs.schedule import Schedule, Scheduled
 
@@ -80,6 +81,15 @@ JOBS = (
     ),
 )
 BY_NAME = {job.name: job for job in JOBS}
+
+
+def job_named(name: str) -> Job:
+    """Return the job of a name; raises NotFoundError, which lists the names there are."""
+    if name not in BY_NAME:
+        raise NotFoundError(f"there is no job {name!r}", hint=f"jobs: {', '.join(BY_NAME)}")
+    return BY_NAME[name]
+
+
 # Those that compute figures, which close-month makes final.
 COMPUTING = tuple(job for job in JOBS if job.is_daily)
 # Each job, and those whose runs do its work.
