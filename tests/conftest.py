@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -19,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from avatarlab_cli.database import Database
 from avatarlab_cli.embedded import EmbeddedServer
+from avatarlab_cli.errors import Terminated
 
 VERSION = int(os.environ.get("AVATARLAB_TEST_POSTGRES", "18"))
 # Test data need not outlive a power cut.
@@ -43,6 +45,20 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture
+def signals_of_the_command_line() -> Iterator[None]:
+    """Have signals mean what they mean to a command: SIGINT too where the tests themselves run in the background."""
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminate}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

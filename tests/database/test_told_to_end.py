@@ -1,7 +1,6 @@
 """A run that is told to end: its transaction ends, what it did stays and is on record; told twice it gives up."""
 
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -17,17 +16,9 @@ from jobs.runner import execute
 from tests.database.contents import contents, runs
 from tests.database.probing import PATIENT, RESULT, TODAY, Lines, Probe, order, write_tier
 
+pytestmark = pytest.mark.usefixtures("signals_of_the_command_line")
+
 SIGNALS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
-
-
-@pytest.fixture(autouse=True)
-def _as_the_command_line_has_it() -> Iterator[None]:
-    def terminate(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -10,15 +10,7 @@ from avatarlab_cli.__main__ import run
 from avatarlab_cli.errors import ExitCode, Terminated, exit_code_of
 from avatarlab_cli.process import Ending, signals_deferred
 
-
-@pytest.fixture(autouse=True)
-def _as_the_command_line_has_it() -> Iterator[None]:
-    def terminate(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    yield
-    signal.signal(signal.SIGTERM, before)
+pytestmark = pytest.mark.usefixtures("signals_of_the_command_line")
 
 
 def deferred(work: Callable[[Ending], object]) -> None:
