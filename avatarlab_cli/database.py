@@ -6,14 +6,14 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from avatarlab_cli import __version__
 from avatarlab_cli.errors import (
@@ -43,6 +43,7 @@ class Database:
 
     conninfo: str
     limits: Mapping[str, str] = field(default_factory=dict)
+    keeps_connection: bool = False
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
@@ -50,12 +51,30 @@ class Database:
         engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=self.connect,
-            poolclass=NullPool,
+            **(_KEEPING if self.keeps_connection else {"poolclass": NullPool}),
             use_native_hstore=False,
             hide_parameters=True,
         )
         event.listen(engine, "begin", self._limit)
+        event.listen(engine, "checkin", _forget_read_only)
         return engine
+
+    @contextmanager
+    def kept(self) -> Iterator["Database"]:
+        """Give the same database with a connection that stays open from one transaction to the next, until the block ends.
+
+        A server needs milliseconds for a new one, and more to learn of each table anew. One that was lost meanwhile is
+        replaced; a second transaction beside the first has a connection of its own.
+        """
+        database = replace(self, keeps_connection=True)
+        try:
+            yield database
+        finally:
+            database.let_go()
+
+    def let_go(self) -> None:
+        """Close the connection that is kept: the next transaction has a new one."""
+        self.engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -114,6 +133,13 @@ class Database:
         connection.execute(sa.text(f"SELECT {calls}"), values)
 
 
+def _forget_read_only(connection: psycopg.Connection[Any] | None, _: object) -> None:
+    """Leave it to the server whether the next transaction may write: else one that read would have said that it may."""
+    if connection is not None and not connection.closed:
+        connection.read_only = None
+
+
+_KEEPING: Mapping[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "pool_pre_ping": True}
 # A server that went away without a word is noticed within a minute; the kernel's own answer comes after hours.
 _LIVENESS: Mapping[str, Any] = {
     "keepalives_idle": 30,

@@ -226,16 +226,21 @@ def _files(flags: Mapping[str, object], environment: Mapping[str, str], director
                 yield _read(path)
     from importlib import resources
 
+    yield _Layer("default", _parsed((resources.files("config") / "settings.yaml").read_text()))
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 (whatever is written there)
     import yaml
 
-    yield _Layer("default", yaml.safe_load((resources.files("config") / "settings.yaml").read_text()))
+    # The parser in C, where this PyYAML has it: each command waits for it.
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe)
 
 
 def _read(path: Path) -> _Layer:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = _parsed(path.read_text()) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {path}: {error}") from error
     except yaml.YAMLError as error:

@@ -132,7 +132,7 @@ def run(
         outcome.findings = functools.partial(findings.matters, invocation.database, chosen.name, done)
         if not (dry_run or invocation.is_quiet):
             # What was done is not to fail because its record cannot be shown at once.
-            patience = Patience.of(chosen, order, ending)
+            patience = Patience.of(invocation.database, chosen, order, ending)
             patience.borne(lambda: show(context, lambda _: jobs.show(done.record)), is_lost)
     if done.status == "skipped":
         invocation.environment.say(f"the slot {done.slot:%Y-%m-%d %H:%M}Z is done, by run {done.done_by}")

@@ -33,7 +33,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     return Result(
         window=window,
         rows_read=0,
-        rows_written=changes.total,
+        rows_written=changes,
         skipped=dict(available.skipped),
         details=details | ({"invalid_limits": invalid} if invalid else {}),
     )

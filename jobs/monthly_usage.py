@@ -34,7 +34,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     return Result(
         window=Window(max(window.first, done.first or window.first), window.end),
         rows_read=done.rows,
-        rows_written=(kept.changes + done.changes).total,
+        rows_written=kept.changes + done.changes,
         skipped={**available.skipped, **kept.skipped},
         undated=done.undated,
         details=details,

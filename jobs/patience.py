@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from avatarlab_cli.database import ATTEMPTS, cause_of, is_connection_lost, is_transient
+from avatarlab_cli.database import ATTEMPTS, Database, cause_of, is_connection_lost, is_transient
 from avatarlab_cli.errors import AvatarLabError, ConfigurationError, NotPermittedError
 from avatarlab_cli.logs import Log
 from avatarlab_cli.process import Ending
@@ -24,20 +24,22 @@ T = TypeVar("T")
 class Patience:
     """Tries again for so many seconds after the first failure; once something succeeds, all of them are left again.
 
-    `has_lost` tells whether a connection was lost since: the server may still be at what it was told.
+    Each new attempt has a new connection, perhaps to another server. `has_lost` tells whether a connection was lost since: the server may still be at what it was told.
     """
 
-    def __init__(self, seconds: float, ending: Ending, log: Log, *, is_scheduled: bool = False) -> None:
-        self._seconds, self._ending, self._log = seconds, ending, log
+    def __init__(
+        self, database: Database, seconds: float, ending: Ending, log: Log, *, is_scheduled: bool = False
+    ) -> None:
+        self._database, self._seconds, self._ending, self._log = database, seconds, ending, log
         self._is_scheduled = is_scheduled
         self._until: float | None = None
         self.has_lost = False
 
     @classmethod
-    def of(cls, job: Job, order: Order, ending: Ending) -> "Patience":
+    def of(cls, database: Database, job: Job, order: Order, ending: Ending) -> "Patience":
         """Return the patience an order allows."""
         log = order.log.bind(job=job.name, run=str(order.run_id))
-        return cls(order.retry_seconds, ending, log, is_scheduled=order.is_scheduled)
+        return cls(database, order.retry_seconds, ending, log, is_scheduled=order.is_scheduled)
 
     def is_out_of_reach(self, error: AvatarLabError, _number: int) -> bool:
         """Tell whether the database may come within reach: at night it may be starting; by hand that is told at once."""
@@ -71,6 +73,7 @@ class Patience:
         if time.monotonic() + wait > self._until:
             raise error
         self._log.warning("trying again", error=error.message, failures=number, wait_seconds=round(wait, 3))
+        self._database.let_go()
         self._ending.rest(wait)
 
 

@@ -53,7 +53,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     return Result(
         window=known,
         rows_read=done.rows,
-        rows_written=written.total,
+        rows_written=written,
         skipped={**available.skipped, **kept.skipped, **statistics.skipped(live)},
         undated=done.undated,
         details=details,

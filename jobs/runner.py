@@ -48,8 +48,8 @@ def execute(database: Database, job: Job, order: Order) -> Run:
     # What cannot be meant is refused before there is a run to record.
     if order.window is not None and not job.takes_days:
         raise UsageError(f"{job.name} takes no days: {job.why_no_days}", hint="leave them out")
-    with signals_deferred() as ending:
-        return _Work(database, job, order, ending).run()
+    with signals_deferred() as ending, database.kept() as kept:
+        return _Work(kept, job, order, ending).run()
 
 
 def demand_current_schema(connection: sa.Connection) -> None:
@@ -74,7 +74,7 @@ class _Work:
     def __init__(self, database: Database, job: Job, order: Order, ending: Ending) -> None:
         self.database, self.job, self.order, self.ending = database, job, order, ending
         self.log = order.log.bind(job=job.name, run=str(order.run_id))
-        self.patience = Patience.of(job, order, ending)
+        self.patience = Patience.of(database, job, order, ending)
         self.started = time.monotonic()
         self.done: Result | None = None
         self.tried: Result | None = None

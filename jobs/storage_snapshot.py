@@ -27,7 +27,7 @@ def run(connection: sa.Connection, task: Task) -> Result:
     return Result(
         window=today,
         rows_read=connection.execute(counted.where(storage_daily.c.day == task.today)).scalar_one(),
-        rows_written=kept.changes.total,
+        rows_written=kept.changes,
         skipped=unknown | kept.skipped | _uncounted_orphans(connection, task, live),
     )
 

@@ -106,8 +106,10 @@ def script() -> str:
 
 def current(connection: sa.Connection) -> str | None:
     """Return the revision the database is at, None if it was never migrated."""
-    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
-    return context.get_current_revision()
+    if connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}) is None:
+        return None
+    revision: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return revision
 
 
 def head() -> str:

@@ -7,6 +7,7 @@ all days: of one avatar or key whose owner changed, of one account that came or 
 TRUNCATE.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -318,16 +319,26 @@ def complete(connection: sa.Connection) -> frozenset[str]:
         for table in tables()
         if table.name in found
         and wanted <= set(found[table.name].triggers)
-        and found[table.name].body == body(table)
+        and found[table.name].body == _bodies_wanted()[table.name]
     )
+
+
+@functools.cache
+def _bodies_wanted() -> Mapping[str, str]:
+    return {table.name: body(table) for table in tables()}
 
 
 def failures(connection: sa.Connection) -> int | None:
     """Return how often a trigger failed since they were first installed; None where that is not counted."""
-    if connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": FAILURES}) is None:
-        return None
-    counted = sa.text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {FAILURES}")
-    return int(connection.scalar(counted) or 0)
+    row = connection.execute(_FAILURES, {"name": FAILURES}).one()
+    return row.failures or 0 if row.is_counted else None
+
+
+# A sequence that nothing was taken from has no last value.
+_FAILURES = sa.text("""
+    SELECT s.oid IS NOT NULL AS is_counted, pg_sequence_last_value(s.oid) AS failures
+    FROM to_regclass(:name) AS s (oid)
+""")
 
 
 def captured(connection: sa.Connection) -> frozenset[str]:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED, Expression, Priced, Source
+from avatarlab_cli.rollup.pricing import moved, named
 from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.base import TEXTS, looked_up
 
@@ -18,29 +19,43 @@ def has(cells: Cells, day: Expression, user_id: Expression, source: str | None =
     return (found if source is None else found.where(own.c.source == source)).exists()
 
 
-def days(cells: Cells) -> sa.Select[Any]:
-    """Return each day and user that has a cell, some of them more than once."""
-    return sa.select(cells.table.c.day, cells.table.c.user_id)
-
-
-def touched(cells: Cells) -> sa.Subquery:
+def touched(cells: Cells) -> sa.Select[Any]:
     """Return each day and user that has a cell, and the sources it has one of."""
     own = cells.table
     sources = sa.func.array_agg(own.c.source, type_=TEXTS).label("sources")
-    return sa.select(own.c.day, own.c.user_id, sources).group_by(own.c.day, own.c.user_id).subquery("touched")
+    return sa.select(own.c.day, own.c.user_id, sources).group_by(own.c.day, own.c.user_id)
 
 
-def rows(
+def owned(
+    source: Source,
+    metrics: Sequence[str],
+    pricing: Priced | None,
+    cells: Cells,
+    indexed: Collection[sa.Column[Any]],
+) -> sa.CTE:
+    """Return the source's measures of its cells as `pricing.owned_rows` does: by day, user and what may name a rate.
+
+    Rows are looked up by whichever of owner, key or time is `indexed`; else the planner finds a way. Whose they are the
+    cell knows.
+    """
+    rows = _rows(source, metrics, pricing, cells, indexed)
+    by = [rows.c.cell_day.label("day"), rows.c.cell_user.label("user_id")]
+    by += [rows.c[name.name].label(label) for label, name in named(pricing).items()]
+    measures = [moved(source.measures[metric], rows).label(metric) for metric in metrics]
+    conditions = [] if source.where is None else [moved(source.where, rows)]
+    select = sa.select(*by, *measures).where(*conditions).group_by(*(label.element for label in by))
+    cte = select.cte(f"owned_{metrics[0]}")
+    return cte.prefix_with("MATERIALIZED") if pricing is not None else cte
+
+
+def _rows(
     source: Source,
     metrics: Sequence[str],
     pricing: Priced | None,
     cells: Cells,
     indexed: Collection[sa.Column[Any]],
 ) -> sa.Subquery:
-    """Return the source's rows that make up its cells, each once, with the columns its metrics and prices read.
-
-    They are looked up by whichever of owner, key or time is `indexed`; else the planner finds a way.
-    """
+    """Return the rows that make up the source's cells, each once, with the cell's day and user."""
     read = source.own_columns(metrics, is_priced=pricing is not None)
     parts = []
     if source.table.name in cells.of_users:
@@ -54,21 +69,20 @@ def _of_users(
     source: Source, read: Sequence[sa.Column[Any]], cells: Cells, indexed: Collection[sa.Column[Any]]
 ) -> Iterator[sa.Select[Any]]:
     """Yield the rows whose owner is there: by their own owner, and by the avatar or key that has one."""
-    cell, account = cells.table.alias("cell"), supabase.users.alias("present")
-    wanted = cell.join(account, account.c.id == cell.c.user_id)
-    is_of_source = cell.c.source == source.table.name
+    cell = cells.table.alias("cell")
+    is_wanted = sa.and_(cell.c.source == source.table.name, cell.c.is_present)
     at = _on(source.time, cell.c.day)
     if source.owner is not None:
         by_owner = sa.select(*read).where(source.owner == cell.c.user_id, at)
-        found, own = _beside(wanted, source, by_owner, is_indexed=source.owner in indexed)
-        yield sa.select(*own).select_from(found).where(is_of_source)
+        found, own = _beside(cell, source, by_owner, is_indexed=source.owner in indexed)
+        yield sa.select(*_cell(cell), *own).select_from(found).where(is_wanted)
     if source.via is not None:
         target = source.via.target.table.alias("reached")
-        linked = wanted.join(target, target.c[source.via.owner.name] == cell.c.user_id)
+        linked = cell.join(target, target.c[source.via.owner.name] == cell.c.user_id)
         is_free = sa.true() if source.owner is None else source.owner.is_(None)
         by_key = sa.select(*read).where(source.via.key == target.c[source.via.target.name], is_free, at)
         found, own = _beside(linked, source, by_key, is_indexed=source.via.key in indexed)
-        yield sa.select(*own).select_from(found).where(is_of_source)
+        yield sa.select(*_cell(cell), *own).select_from(found).where(is_wanted)
 
 
 def _of_nobody(
@@ -86,7 +100,11 @@ def _of_nobody(
         reached = target.c[source.via.owner.name]
         owner = reached if owner is None else sa.func.coalesce(owner, reached)
     found = found.outerjoin(account, account.c.id == owner)
-    return sa.select(*own).select_from(found).where(is_wanted, account.c.id.is_(None))
+    return sa.select(*_cell(cell), *own).select_from(found).where(is_wanted, account.c.id.is_(None))
+
+
+def _cell(cell: sa.FromClause) -> tuple[Expression, Expression]:
+    return cell.c.day.label("cell_day"), cell.c.user_id.label("cell_user")
 
 
 def _beside(

@@ -13,7 +13,6 @@ from avatarlab_cli.rollup import (
     accounts,
     capture,
     daily,
-    fresh,
     frozen,
     history,
     limits,
@@ -188,14 +187,14 @@ def _recompute(  # noqa: PLR0913 - what the jobs' own steps take
     scope = monthly.Scope(window)
     months = monthly.recompute(connection, scope, available, today=today, rate_version=card.version)
     known = statistics.known_days(connection, window, today)
-    money: fresh.Changes = subscriptions.recompute(connection, known, today)
+    money: int = subscriptions.recompute(connection, known, today)
     platform = statistics.recompute(connection, window, known, available, live)
     return {
-        "storage_daily": filled.total,
-        "usage_daily": days.total,
-        "monthly_usage": months.total,
-        "subscription_daily": money.total,
-        "platform_statistics": platform.total,
+        "storage_daily": filled,
+        "usage_daily": days,
+        "monthly_usage": months,
+        "subscription_daily": money,
+        "platform_statistics": platform,
     }
 
 

@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from avatarlab_cli.rollup import capture, cells, fresh, pruned
 from avatarlab_cli.rollup.availability import Availability
@@ -25,6 +24,7 @@ from avatarlab_cli.rollup.metrics import (
 from avatarlab_cli.rollup.pricing import Extract, owned_rows, priced_rows
 from avatarlab_cli.rollup.rates import in_force
 from avatarlab_cli.schema import supabase
+from avatarlab_cli.schema.base import JSONB, TEXTS
 from avatarlab_cli.schema.private import storage_daily, usage_daily
 from avatarlab_cli.timeframe import Window
 
@@ -46,7 +46,7 @@ _EMPTY = sa.literal_column("'{}'::jsonb", JSONB)
 class DailyResult:
     """What was written, how much was counted since which day, and per metric how much of it has no day."""
 
-    changes: fresh.Changes
+    changes: int
     rows: int
     first: date | None
     undated: dict[str, int]
@@ -68,9 +68,36 @@ class Scope:
         """Whether nothing of what is stored is needed."""
         return self.cells is None and self.sources == EVERY_SOURCE
 
+    @property
+    def computed(self) -> frozenset[str]:
+        """The sources of which anything is computed."""
+        return self.sources if self.cells is None else self.cells.sources
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether of one day and user this source may be computed, and of another that."""
+        return self.cells is not None and len(self.computed) > 1
+
     def has(self, source: str) -> bool:
         """Tell whether anything of a source is computed."""
-        return source in (self.sources if self.cells is None else self.cells.sources)
+        return source in self.computed
+
+    @property
+    def fresh_name(self) -> str:
+        """The name of the temporary table of what is computed: one for each kind of scope that a transaction may have."""
+        if self.is_whole:
+            return "usage_daily_fresh"
+        return "usage_sources_fresh" if self.cells is None else "usage_cells_fresh"
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of these sources."""
+        return [metric for metric in METRICS if self.has(SOURCE_OF[metric])]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of cost of these sources."""
+        return [kind for kind in KINDS if self.has(SOURCE_OF_KIND[kind])]
 
 
 def recompute(
@@ -81,22 +108,24 @@ def recompute(
     Raises ConfigurationError where it is not known what pruned rows counted for.
     """
     pruned.demand_kept(connection)
-    table = fresh.temporary(
-        connection, "usage_daily_fresh", select_days(scope, available, rates, rate_version), KEYS
-    )
-    undated = _take_undated(connection, table)
-    inside = sa.and_(usage_daily.c.day >= scope.window.first, usage_daily.c.day < scope.window.end)
-    if scope.cells is not None:
-        inside = fresh.lacks(table, usage_daily, KEYS, cells.days(scope.cells))
-    changes = fresh.replace(connection, usage_daily, table, KEYS, window=inside)
+    select = select_days(scope, available, rates, rate_version)
+    table = fresh.temporary(connection, scope.fresh_name, select, KEYS)
+    # A cell has a day.
+    undated = {} if scope.cells is not None else _take_undated(connection, table, scope)
+    if scope.is_whole:
+        inside = sa.and_(usage_daily.c.day >= scope.window.first, usage_daily.c.day < scope.window.end)
+        changes = fresh.replace(connection, usage_daily, table, KEYS, window=inside)
+    else:
+        changes = fresh.counted(connection, sa.text(_merge_sql(scope, available)))
     rows, first = connection.execute(sa.select(sa.func.count(), sa.func.min(table.c.day))).one()
     return DailyResult(changes, rows, first, undated)
 
 
-def _take_undated(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
+def _take_undated(connection: sa.Connection, table: sa.Table, scope: Scope) -> dict[str, int]:
     """Remove the rows without a day and return their sums by metric."""
-    gone = sa.delete(table).where(table.c.day.is_(None)).returning(*(table.c[m] for m in METRICS)).cte("gone")
-    sums = [sa.cast(sa.func.sum(gone.c[metric]), sa.BigInteger).label(metric) for metric in METRICS]
+    metrics = scope.metrics
+    gone = sa.delete(table).where(table.c.day.is_(None)).returning(*(table.c[m] for m in metrics)).cte("gone")
+    sums = [sa.cast(sa.func.sum(gone.c[metric]), sa.BigInteger).label(metric) for metric in metrics]
     row = connection.execute(sa.select(*sums)).mappings().one()
     return {metric: value for metric, value in row.items() if value}
 
@@ -104,7 +133,11 @@ def _take_undated(connection: sa.Connection, table: sa.Table) -> dict[str, int]:
 # Writing it takes longer than what a batch's few cells take to count.
 @functools.lru_cache(maxsize=32)
 def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_version: str) -> sa.Select[Any]:
-    """Return the select of usage_daily's rows, and of one row a user for what has no day."""
+    """Return the select of usage_daily's rows, and of one row a user for what has no day.
+
+    Of a scope that is not whole it has the computed sources' columns alone, and a row for every day and user in it;
+    `sources` names those that a row has cells of.
+    """
     parts = [
         part
         for source, metrics in available.measured
@@ -113,36 +146,66 @@ def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_ver
     ]
     parts += _storage_parts(scope, rates) if scope.has(STORAGE) else []
     parts += _pruned_parts(scope)
-    parts += [] if scope.is_whole else _stored_parts(scope)
+    parts += [] if scope.is_whole else [_keys(scope)]
     everything = sa.union_all(*parts).subquery("everything")
     days = _days_with_snapshot(scope)
-    sums = _sums(everything, scope)
-    columns = {metric: _count(sums, metric, available) for metric in METRICS}
+    costs = [f"{kind}_cost" for kind in scope.kinds if kind != STORAGE]
+    sums = {name: sa.func.sum(everything.c[name]) for name in (*scope.metrics, "storage_bytes", *costs)}
+    columns = {metric: _count(sums, metric, available) for metric in scope.metrics}
     snapshot_taken = sa.select(days.c.day).where(days.c.day == everything.c.day).exists()
+    # Of a new row the day's snapshot tells whether it is known that nothing was stored.
     columns["storage_bytes"] = sa.case((snapshot_taken, _total(sums["storage_bytes"])))
-    columns |= {f"{kind}_cost": sums[f"{kind}_cost"] for kind in KINDS if kind != STORAGE}
-    columns["storage_cost"] = sa.case((snapshot_taken, _storage_cost(everything.c.day, sums, rates)))
+    columns |= {name: sums[name] for name in costs}
+    if scope.has(STORAGE):
+        columns["storage_cost"] = sa.case((snapshot_taken, _storage_cost(everything.c.day, sums, rates)))
     unpriced = sa.func.jsonb_object_agg(everything.c.kind, everything.c.unpriced)
     columns["unpriced"] = sa.func.coalesce(unpriced.filter(everything.c.kind.is_not(None)), _EMPTY)
     columns["definition_version"] = sa.literal(DEFINITION_VERSION, sa.Integer)
     columns["rate_card_version"] = sa.literal(rate_version, sa.Text)
-    nonzero = [sums[name] != 0 for name in COUNTS]
-    return (
-        sa.select(
-            everything.c.day, everything.c.user_id, *(value.label(name) for name, value in columns.items())
+    if scope.is_mixed:
+        columns["sources"] = sa.func.max(everything.c.sources)
+    by = [everything.c.day, everything.c.user_id]
+    select = sa.select(*by, *(value.label(name) for name, value in columns.items())).group_by(*by)
+    if scope.is_whole:
+        return select.having(sa.or_(*(sums[name] != 0 for name in COUNTS)))
+    # As the index has them by which each stored row is found.
+    return select.order_by(*by)
+
+
+def _merge_sql(scope: Scope, available: Availability) -> str:
+    """Return the statement that sets the computed sources' columns of the rows in the scope, and nothing else of them.
+
+    A row that is left with nothing goes; one that had nothing of any source comes.
+    """
+    names = [*scope.metrics, *(["storage_bytes"] if scope.has(STORAGE) else ())]
+    source_of = {name: SOURCE_OF[name] for name in names}
+    source_of |= {f"{kind}_cost": SOURCE_OF_KIND[kind] for kind in scope.kinds}
+
+    def chosen(source: str, new: str, old: str) -> str:
+        return (
+            f"CASE WHEN '{source}' = ANY (new.sources) THEN {new} ELSE {old} END" if scope.is_mixed else new
         )
-        .group_by(everything.c.day, everything.c.user_id)
-        .having(sa.or_(*nonzero))
-    )
+
+    values = {name: chosen(source, f"new.{name}", f"old.{name}") for name, source in source_of.items()}
+    counts = (values.get(name, f"old.{name}") for name in COUNTS)
+    kinds = (chosen(SOURCE_OF_KIND[kind], f"'{kind}'", "NULL") for kind in scope.kinds)
+    values["unpriced"] = f"(old.unpriced - ARRAY[{', '.join(kinds)}]::text[]) || new.unpriced"
+    values |= {name: f"new.{name}" for name in _VERSIONS}
+    # What the other sources have is nothing, where it can be known.
+    others = {name: "0" if available.has(name) else "NULL" for name in METRICS if name not in values}
+    coming = others | {name: f"new.{name}" for name in (*KEYS, *values, "storage_bytes")}
+    return f"""
+        MERGE INTO {usage_daily.fullname} AS old USING {scope.fresh_name} AS new
+        ON old.day = new.day AND old.user_id = new.user_id
+        WHEN MATCHED AND ({" OR ".join(f"{value} <> 0" for value in counts)}) IS NOT TRUE THEN
+            DELETE
+        WHEN MATCHED AND ({", ".join(f"old.{name}" for name in values)}) IS DISTINCT FROM ({", ".join(values.values())}) THEN
+            UPDATE SET {", ".join(f"{name} = {value}" for name, value in values.items())}, computed_at = now()
+        WHEN NOT MATCHED AND ({" OR ".join(f"new.{name} <> 0" for name in names)}) THEN
+            INSERT ({", ".join(coming)}, computed_at) VALUES ({", ".join(coming.values())}, now())"""
 
 
-def _sums(everything: sa.Subquery, scope: Scope) -> dict[str, Expression]:
-    """Return what each count and cost comes to; of what is not computed anew that is the stored row's own figure."""
-    sources = SOURCE_OF | {f"{kind}_cost": source for kind, source in SOURCE_OF_KIND.items()}
-    return {
-        name: (sa.func.sum if scope.has(sources[name]) else sa.func.max)(everything.c[name])
-        for name in (*COUNTS, *COSTS)
-    }
+_VERSIONS = ("definition_version", "rate_card_version")
 
 
 def _count(sums: Mapping[str, Expression], metric: str, available: Availability) -> Expression:
@@ -161,33 +224,32 @@ def _parts(
 ) -> list[sa.Select[Any]]:
     """Return one source's contributions: its counts, and where it is priced, its costs and what has no price."""
     pricing = source.priced if source.priced and source.priced.kind in available.priced else None
-    rows = (
-        None if scope.cells is None else cells.rows(source, metrics, pricing, scope.cells, available.indexed)
-    )
-    owned = owned_rows(source, metrics, Extract(scope.window, rows=rows), pricing)
+    if scope.cells is None:
+        owned = owned_rows(source, metrics, Extract(scope.window), pricing)
+    else:
+        owned = cells.owned(source, metrics, pricing, scope.cells, available.indexed)
     counts = {metric: owned.c[metric] for metric in metrics}
-    parts = [_part(owned.c.day, owned.c.user_id, **counts)]
+    parts = [_part(scope, owned.c.day, owned.c.user_id, **counts)]
     if pricing is not None:
         priced = priced_rows(pricing, owned, rates)
-        parts += [_cost_part(pricing.kind, priced), _unpriced_part(pricing.kind, priced)]
+        parts += [_cost_part(scope, pricing.kind, priced), _unpriced_part(scope, pricing.kind, priced)]
     return parts
 
 
-def _cost_part(kind: str, priced: sa.Subquery) -> sa.Select[Any]:
-    cost = sa.func.sum(priced.c.quantity * priced.c.price)
-    by = [priced.c.day, priced.c.user_id]
-    return _part(*by, **{f"{kind}_cost": cost}).where(priced.c.price.is_not(None)).group_by(*by)
+def _cost_part(scope: Scope, kind: str, priced: sa.Subquery) -> sa.Select[Any]:
+    cost = priced.c.quantity * priced.c.price
+    part = _part(scope, priced.c.day, priced.c.user_id, **{f"{kind}_cost": cost})
+    return part.where(priced.c.price.is_not(None))
 
 
-def _unpriced_part(kind: str, priced: sa.Subquery) -> sa.Select[Any]:
+def _unpriced_part(scope: Scope, kind: str, priced: sa.Subquery) -> sa.Select[Any]:
     by = [priced.c.day, priced.c.user_id]
     quantity = sa.cast(sa.func.sum(priced.c.quantity), sa.BigInteger).label("quantity")
     sums = sa.select(*by, priced.c.key, quantity).where(priced.c.price.is_(None)).group_by(*by, priced.c.key)
     each = sums.subquery("unpriced_quantities")
     quantities = sa.func.jsonb_object_agg(each.c.key, each.c.quantity)
-    return _part(each.c.day, each.c.user_id, kind=sa.literal(kind), unpriced=quantities).group_by(
-        each.c.day, each.c.user_id
-    )
+    by = [each.c.day, each.c.user_id]
+    return _part(scope, *by, kind=sa.literal(kind), unpriced=quantities).group_by(*by)
 
 
 def _pruned_parts(scope: Scope) -> list[sa.Select[Any]]:
@@ -202,58 +264,20 @@ def _pruned_parts(scope: Scope) -> list[sa.Select[Any]]:
                 cells.has(scope.cells, gone.selected_columns.day, gone.selected_columns.user_id, name)
             )
         each = gone.subquery(f"pruned_{name}")
-        parts.append(_part(each.c.day, each.c.user_id, **{metric: each.c[metric] for metric in metrics}))
+        counts = {metric: each.c[metric] for metric in metrics}
+        parts.append(_part(scope, each.c.day, each.c.user_id, **counts))
     return parts
 
 
-def _stored_parts(scope: Scope) -> list[sa.Select[Any]]:
-    """Return what is stored of the sources that are not computed anew, for every day and user that are."""
-    own: sa.FromClause = usage_daily
-    read = own
-    if scope.cells is None:
-        inside: Expression = sa.and_(own.c.day >= scope.window.first, own.c.day < scope.window.end)
-
-        def kept(source: str, value: Expression) -> Expression:
-            return sa.null() if source in scope.sources else value
-    else:
-        own = read = _stored_cells(scope.cells)
-        inside = sa.true()
-
-        def kept(source: str, value: Expression) -> Expression:
-            if not scope.has(source):
-                return value
-            return sa.case((sa.literal(source) != sa.all_(own.c.sources), value))
-
-    values = {name: kept(SOURCE_OF[name], own.c[name]) for name in COUNTS}
-    # A storage cost follows from the bytes.
-    costs = {
-        f"{kind}_cost": kept(SOURCE_OF_KIND[kind], own.c[f"{kind}_cost"]) for kind in KINDS if kind != STORAGE
-    }
-    unpriced = (
-        sa.func.jsonb_each(own.c.unpriced)
-        .table_valued("key", sa.column("value", JSONB))
-        .lateral("without_price")
-    )
-    of_kind = sa.or_(
-        *(
-            sa.and_(unpriced.c.key == kind, kept(source, sa.true()).is_not(None))
-            for kind, source in SOURCE_OF_KIND.items()
+def _keys(scope: Scope) -> sa.Select[Any]:
+    """Return every day and user that has something to lose, or for cells each of theirs."""
+    if scope.cells is not None:
+        each = cells.touched(scope.cells).subquery("touched") if scope.is_mixed else scope.cells.table
+        return _part(
+            scope, each.c.day, each.c.user_id, **{"sources": each.c.sources} if scope.is_mixed else {}
         )
-    )
-    return [
-        _part(own.c.day, own.c.user_id, **values, **costs).select_from(read).where(inside),
-        _part(own.c.day, own.c.user_id, kind=unpriced.c.key, unpriced=unpriced.c.value)
-        .select_from(read.join(unpriced, sa.true()))
-        .where(inside, own.c.unpriced != _EMPTY, of_kind),
-    ]
-
-
-def _stored_cells(wanted: Cells) -> sa.CTE:
-    """Return the stored rows that have a cell, each looked up once, and of which sources they have one."""
-    touched, own = cells.touched(wanted), usage_daily
-    at = sa.and_(own.c.day == touched.c.day, own.c.user_id == touched.c.user_id)
-    select = sa.select(own, touched.c.sources).select_from(touched.join(own, at))
-    return select.cte("stored").prefix_with("MATERIALIZED")
+    own = usage_daily.c
+    return _part(scope, own.day, own.user_id).where(own.day >= scope.window.first, own.day < scope.window.end)
 
 
 def _days_with_snapshot(scope: Scope) -> sa.CTE:
@@ -295,8 +319,8 @@ def _storage_parts(scope: Scope, rates: sa.Table) -> list[sa.Select[Any]]:
     each = stored.subquery("stored")
     unpriced = sa.func.jsonb_build_object("storage", each.c.bytes)
     return [
-        _part(each.c.day, each.c.user_id, storage_bytes=each.c.bytes),
-        _part(each.c.day, each.c.user_id, kind=sa.literal("storage"), unpriced=unpriced).where(
+        _part(scope, each.c.day, each.c.user_id, storage_bytes=each.c.bytes),
+        _part(scope, each.c.day, each.c.user_id, kind=sa.literal("storage"), unpriced=unpriced).where(
             each.c.bytes > 0, _storage_price(each.c.day, rates).is_(None)
         ),
     ]
@@ -320,10 +344,12 @@ def days_in_month(day: Expression) -> Expression:
     return sa.cast(sa.extract("day", last), sa.Integer)
 
 
-def _part(day: Expression, user_id: Expression, **values: Expression) -> sa.Select[Any]:
+def _part(scope: Scope, day: Expression, user_id: Expression, **values: Expression) -> sa.Select[Any]:
     """Return a select with every column of the union, NULL where this part has nothing to say."""
-    types: dict[str, Any] = dict.fromkeys(COUNTS, sa.BigInteger()) | dict.fromkeys(COSTS, sa.Numeric())
-    types |= {"kind": sa.Text(), "unpriced": JSONB()}
+    types: dict[str, Any] = dict.fromkeys((*scope.metrics, "storage_bytes"), sa.BigInteger())
+    types |= {f"{kind}_cost": sa.Numeric() for kind in scope.kinds}
+    types |= {"kind": sa.Text(), "unpriced": JSONB}
+    types |= {"sources": TEXTS} if scope.is_mixed else {}
     columns = [
         sa.cast(values[name] if name in values else sa.null(), kind).label(name)
         for name, kind in types.items()

@@ -42,7 +42,7 @@ _UNREADABLE = (
 )
 
 
-def measure(connection: sa.Connection, today: date) -> tuple[fresh.Changes, str | None]:
+def measure(connection: sa.Connection, today: date) -> tuple[int, str | None]:
     """Set database_daily for today unless it is set; return what was written, or why it could not be measured.
 
     Only the first run of a day measures: a run's own writing makes the database larger, and a second one must
@@ -50,7 +50,7 @@ def measure(connection: sa.Connection, today: date) -> tuple[fresh.Changes, str 
     """
     taken = sa.select(sa.exists().where(database_daily.c.day == today, ~database_daily.c.is_interpolated))
     if connection.scalar(taken):
-        return fresh.Changes(0, 0), None
+        return 0, None
     try:
         with connection.begin_nested():
             table = by_area(connection, today)
@@ -58,7 +58,7 @@ def measure(connection: sa.Connection, today: date) -> tuple[fresh.Changes, str 
         cause = getattr(error, "orig", error)
         if not isinstance(cause, _UNREADABLE):
             raise
-        return fresh.Changes(0, 0), str(cause).splitlines()[0]
+        return 0, str(cause).splitlines()[0]
     return fresh.replace(connection, database_daily, table, KEYS, window=database_daily.c.day == today), None
 
 

@@ -24,7 +24,10 @@ CELLS, LATE = "dirty_cells", "dirty_late"
 
 @dataclass(frozen=True)
 class Cells:
-    """The temporary table of cells: source, day, user_id, each once. `of_users` and `of_nobody` name its sources."""
+    """The temporary table of cells: source, day, user_id, is_present, each once.
+
+    `is_present` tells whether the user has an account. `of_users` and `of_nobody` name the sources.
+    """
 
     table: sa.Table
     of_users: frozenset[str]
@@ -70,15 +73,12 @@ def take(connection: sa.Connection, window: Window, available: Availability, mos
     """Remove the oldest entries, so many at most, and find their cells; those of days yet to come stay."""
     _spread(connection, [source for source, _ in available.measured])
     taken = fresh.temporary(connection, "dirty_taken", _TAKEN, end=window.end, most=most)
-    entries = connection.scalar(sa.select(sa.func.count()).select_from(taken)) or 0
+    is_taken = usage_dirty.c.id.in_(sa.select(taken.c.id))
+    entries = fresh.counted(connection, sa.delete(usage_dirty).where(is_taken))
     if not entries:
         return Batch(0, is_last=True, cells=None)
-    connection.execute(sa.delete(usage_dirty).where(usage_dirty.c.id.in_(sa.select(taken.c.id))))
-    is_last = most is None or entries < most
-    cells = _cells(connection, window, available)
-    late = fresh.temporary(connection, LATE, _LATE, first=window.first)
-    has_late = bool(connection.scalar(sa.select(sa.exists().select_from(late))))
-    return Batch(entries, is_last, cells, has_late)
+    cells, has_late = _cells(connection, window, available)
+    return Batch(entries, most is None or entries < most, cells, has_late)
 
 
 _TAKEN = sa.text("""
@@ -111,7 +111,8 @@ _OF_ALL_DAYS = sa.text("""
 """)
 
 
-def _cells(connection: sa.Connection, window: Window, available: Availability) -> Cells:
+def _cells(connection: sa.Connection, window: Window, available: Availability) -> tuple[Cells, bool]:
+    """Find the batch's cells, and tell whether there are some of closed months."""
     now = [
         _NOBODYS_NOW.format(
             source=source.table.name,
@@ -122,16 +123,18 @@ def _cells(connection: sa.Connection, window: Window, available: Availability) -
         for source, _ in available.measured
         if source.via
     ]
-    owned = " UNION ".join((_OWNED, *now))
+    owned = " UNION ALL ".join((_OWNED, *now))
     bound = {"first": window.first, "end": window.end, "nobody": UNATTRIBUTED}
-    fresh.temporary(connection, "dirty_all", sa.text(_ALL.format(owned=owned)), **bound)
-    table = fresh.temporary(connection, CELLS, _CELLS, **bound)
-    found = connection.execute(_SOURCES, {"nobody": UNATTRIBUTED}).all()
-    return Cells(
-        table,
-        frozenset(row.source for row in found if row.of_users),
-        frozenset(row.source for row in found if row.of_nobody),
-    )
+    table = fresh.temporary(connection, CELLS, sa.text(_CELLS.format(owned=owned)), **bound)
+    found = connection.execute(_SOURCES, bound).all()
+    has_late = any(row.is_late for row in found)
+    if has_late:
+        fresh.temporary(connection, LATE, _LATE, **bound)
+        connection.execute(_LEAVE_OUT_THE_LATE, bound)
+    open_ = [row for row in found if not row.is_late]
+    of_users = frozenset(row.source for row in open_ if row.of_users)
+    of_nobody = frozenset(row.source for row in open_ if row.of_nobody)
+    return Cells(table, of_users, of_nobody), has_late
 
 
 _KINDS = sa.text(f"""
@@ -201,30 +204,34 @@ _NOBODYS_REACHED = _NOBODYS.format(
 _OWNED = f"""
     SELECT source, day, user_id FROM dirty_taken
     WHERE via_id IS NULL AND (user_id IS NOT NULL OR source <> '{STORAGE}')
-    UNION SELECT d.source, d.day, m.user_id FROM dirty_taken d
+    UNION ALL SELECT d.source, d.day, m.user_id FROM dirty_taken d
           JOIN avatarlab_admin.remembered_owner m ON m.id = d.via_id
-    UNION SELECT source, day, user_id FROM dirty_taken WHERE via_id IS NOT NULL AND user_id IS NOT NULL
-    UNION SELECT '{STORAGE}', u.day, u.user_id FROM avatarlab_admin.usage_daily u
+    UNION ALL SELECT source, day, user_id FROM dirty_taken WHERE via_id IS NOT NULL AND user_id IS NOT NULL
+    UNION ALL SELECT '{STORAGE}', u.day, u.user_id FROM avatarlab_admin.usage_daily u
           JOIN (SELECT DISTINCT day FROM dirty_taken WHERE source = '{STORAGE}') AS d ON d.day = u.day
-    UNION SELECT '{STORAGE}', k.day, k.user_id FROM avatarlab_admin.storage_daily k
+    UNION ALL SELECT '{STORAGE}', k.day, k.user_id FROM avatarlab_admin.storage_daily k
           JOIN (SELECT DISTINCT day FROM dirty_taken WHERE source = '{STORAGE}') AS d ON d.day = k.day"""
 _NOBODYS_NOW = """
     SELECT d.source, d.day, NULL::uuid FROM dirty_taken d
     LEFT JOIN {table} o ON o."{key}" = d.via_id
     WHERE d.source = '{source}' AND d.via_id IS NOT NULL AND o."{owner}" IS NULL"""
 # What belongs to an account that is not there is nobody's; the row the account may have had must go.
-_ALL = """
-    WITH owned AS MATERIALIZED (SELECT * FROM ({owned}) AS each WHERE isfinite(day) AND day < :end)
-    SELECT source, day, user_id FROM owned WHERE user_id IS NOT NULL
-    UNION SELECT o.source, o.day, CAST(:nobody AS uuid) FROM owned o
-          LEFT JOIN auth.users a ON a.id = o.user_id WHERE a.id IS NULL
+_CELLS = """
+    WITH owned AS MATERIALIZED (
+        SELECT each.*, a.id IS NOT NULL AS is_present FROM ({owned}) AS each (source, day, user_id)
+        LEFT JOIN auth.users a ON a.id = each.user_id
+        WHERE isfinite(day) AND day < :end
+    )
+    SELECT source, day, user_id, is_present FROM owned WHERE user_id IS NOT NULL
+    UNION SELECT source, day, CAST(:nobody AS uuid), false FROM owned WHERE NOT is_present
+    ORDER BY source, user_id, day
 """
-_CELLS = sa.text("SELECT * FROM dirty_all WHERE day >= :first")
-_LATE = sa.text("""
+_LATE = sa.text(f"""
     SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, user_id
-    FROM dirty_all WHERE day < :first AND day >= '0001-01-01'
+    FROM {CELLS} WHERE day < :first AND day >= '0001-01-01'
 """)
+_LEAVE_OUT_THE_LATE = sa.text(f"DELETE FROM {CELLS} WHERE day < :first")
 _SOURCES = sa.text(f"""
-    SELECT source, bool_or(user_id <> :nobody) AS of_users, bool_or(user_id = :nobody) AS of_nobody
-    FROM {CELLS} GROUP BY source
+    SELECT source, day < :first AS is_late, bool_or(user_id <> :nobody) AS of_users, bool_or(user_id = :nobody) AS of_nobody
+    FROM {CELLS} GROUP BY 1, 2
 """)

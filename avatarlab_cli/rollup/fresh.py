@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -11,23 +10,6 @@ from sqlalchemy.dialects import postgresql
 
 _STAMP = "computed_at"
 _DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-
-
-@dataclass(frozen=True)
-class Changes:
-    """How many rows of a table were written."""
-
-    written: int
-    deleted: int
-
-    def __add__(self, other: "Changes") -> "Changes":
-        """Return the sum over two tables or windows."""
-        return Changes(self.written + other.written, self.deleted + other.deleted)
-
-    @property
-    def total(self) -> int:
-        """Rows inserted, updated or deleted."""
-        return self.written + self.deleted
 
 
 Query = sa.Select[Any] | sa.CompoundSelect[Any] | sa.TextClause
@@ -47,23 +29,35 @@ def temporary(
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None  # noqa: S101 (an open connection has one)
     with psycopg.ClientCursor(driver_connection) as cursor:
-        # The planner needs sizes and rough shares alone, and a small sample tells them.
-        known = (
-            "SET LOCAL default_statistics_target = 10",
-            f"ANALYZE {name} ({', '.join(keys)})" if keys else f"ANALYZE {name}",
-            f"SELECT * FROM {name} LIMIT 0",
-        )
         given = compiled.params | parameters
         create = f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ON COMMIT DROP AS {compiled}"
         # At once: most of these tables are small, and each answer is waited for.
-        cursor.execute(";\n".join((create, *known)), given)
+        cursor.execute(f"{create};\n{_learnt(name, keys, _SAMPLE_OF_FEW)}", given)
+        rows = cursor.rowcount
         if cursor.statusmessage == _WAS_THERE:
             made = ", ".join(row[0] for row in cursor.execute(_COLUMNS, [f"pg_temp.{name}"]))
-            fill = f"TRUNCATE {name}; INSERT INTO {name} SELECT {made} FROM (\n{compiled}\n) AS filled"
-            cursor.execute(";\n".join((fill, *known)), given)
+            cursor.execute(f"TRUNCATE {name}")
+            rows = cursor.execute(
+                f"INSERT INTO {name} SELECT {made} FROM (\n{compiled}\n) AS filled", given
+            ).rowcount
+            cursor.execute(_learnt(name, keys, _SAMPLE_OF_FEW))
+        if rows >= _FEW:
+            cursor.execute(_learnt(name, keys, _SAMPLE))
         while cursor.nextset():
             pass
         return _table(name, *(column.name for column in cursor.description or ()))
+
+
+def _learnt(name: str, keys: Sequence[str], sample: int) -> str:
+    """Return the statements that tell the planner of a temporary table, and the caller its columns."""
+    of_keys = f" ({', '.join(keys)})" if keys else ""
+    return f"""
+        SET LOCAL default_statistics_target = {sample}; ANALYZE {name}{of_keys};
+        SELECT * FROM {name} LIMIT 0"""
+
+
+# The planner needs sizes and rough shares alone, and a small sample tells them: 300 rows a unit.
+_SAMPLE, _SAMPLE_OF_FEW, _FEW = 10, 1, 20_000
 
 
 # A statement that is made once is compiled once.
@@ -94,15 +88,21 @@ def replace(
     keys: Sequence[str],
     *,
     window: sa.ColumnElement[bool],
-) -> Changes:
+) -> int:
     """Make the target's rows inside `window` equal to `fresh`; rows that are equal already are not touched.
 
-    `keys` identify a row; `computed_at` is set to the transaction's time where a row is written.
+    `keys` identify a row; `computed_at` is set to the transaction's time where a row is written. Returns how many rows
+    were inserted, updated or deleted.
     """
-    counting = {"preserve_rowcount": True}
-    deleted = connection.execute(_vanished(target, fresh, keys, window), execution_options=counting)
-    written = connection.execute(_merge(target, fresh, keys), execution_options=counting)
-    return Changes(written.rowcount, deleted.rowcount)
+    return counted(connection, _vanished(target, fresh, keys, window)) + counted(
+        connection, _merge(target, fresh, keys)
+    )
+
+
+def counted(connection: sa.Connection, statement: sa.Executable) -> int:
+    """Execute a statement that writes, and return how many rows it wrote."""
+    rows: int = connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+    return rows
 
 
 def lacks(

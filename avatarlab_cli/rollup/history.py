@@ -33,7 +33,7 @@ class Series:
 STORAGE = Series(
     storage_daily,
     ("user_id", "kind", "bucket"),
-    ("bytes", "objects", "unsized_objects", "orphan_bytes", "orphan_objects"),
+    storage.FIGURES,
     kept=f"user_id = '{UNATTRIBUTED}' AND kind = '{OTHER}' AND bucket = ''",
 )
 DATABASE = Series(database_daily, ("area",), ("bytes",))
@@ -43,7 +43,7 @@ DATABASE = Series(database_daily, ("area",), ("bytes",))
 class Kept:
     """How many rows were written, and what could not be observed: figure -> why."""
 
-    changes: fresh.Changes
+    changes: int
     skipped: dict[str, str]
 
 
@@ -55,7 +55,7 @@ def keep(
     Gaps are filled wherever they lie in open months, inside the window or not: half a gap would be no history.
     Comes before anything that reads storage_daily. Raises NotPermittedError as `storage.snapshot` does.
     """
-    sizes, reason = fresh.Changes(0, 0), None
+    sizes, reason = 0, None
     if window.first <= today < window.end:
         # First, while this transaction holds no lock that whoever rewrites a table could wait for.
         sizes, reason = database_size.measure(connection, today)
@@ -64,7 +64,7 @@ def keep(
     return Kept(sizes + stored + filled, {database_size.METRIC: reason} if reason else {})
 
 
-def fill_gaps(connection: sa.Connection, series: Series, today: date) -> fresh.Changes:
+def fill_gaps(connection: sa.Connection, series: Series, today: date) -> int:
     """Interpolate the days between two observed ones, day by day and cell by cell, on a straight line.
 
     A cell that one of the two does not have counts as 0 there. Days of closed months, and of gaps longer than
@@ -77,9 +77,9 @@ def fill_gaps(connection: sa.Connection, series: Series, today: date) -> fresh.C
         "longest": LONGEST_GAP,
         "begin": first - timedelta(LONGEST_GAP + 1),
     }
+    if connection.execute(_gaps(series), bound).first() is None:
+        return 0
     gaps = fresh.temporary(connection, f"{series.table.name}_gaps", _gaps(series), **bound)
-    if not connection.scalar(sa.select(sa.exists().select_from(gaps))):
-        return fresh.Changes(0, 0)
     table = fresh.temporary(connection, f"{series.table.name}_filled", _filled(series, gaps))
     inside = sa.and_(series.table.c.is_interpolated, series.table.c.day.in_(sa.select(gaps.c.day)))
     return fresh.replace(connection, series.table, table, ("day", *series.cells), window=inside)

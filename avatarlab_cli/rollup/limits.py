@@ -5,10 +5,9 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, fresh
+from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.metrics import METRICS
 from avatarlab_cli.rollup.subscriptions import LATEST, LIVE
-from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.base import qualified
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import judged_limits, rollup_state
@@ -20,11 +19,8 @@ LIMITABLE = (*METRICS, "storage_bytes", AVATAR_LIMIT)
 _END = "((CAST(:today AS date) + 1)::timestamp AT TIME ZONE 'UTC')"
 
 
-ACCOUNTS, SOME_ACCOUNTS = "accounts_fresh", "limited_accounts"
-
-
-def found(tiers: str = "public.subscription_tiers", among: str = ACCOUNTS) -> sa.TextClause:
-    """Return the query of what tiers and the users' own limits say of each account of the relation `among`, sense or not.
+def found(tiers: str = "public.subscription_tiers") -> sa.TextClause:
+    """Return the query of what tiers and the users' own limits say of each account in accounts_fresh, sense or not.
 
     `tiers` is the relation it reads the tiers from; it binds :today, and as :known what can be limited.
     """
@@ -35,14 +31,14 @@ def found(tiers: str = "public.subscription_tiers", among: str = ACCOUNTS) -> sa
                          AND (s.override_expires_at IS NULL OR s.override_expires_at >= {_END})
                         THEN s.custom_limits ELSE '{{}}' END AS overrides, s.override_expires_at
             FROM public.user_subscriptions s
-            JOIN {among} a ON a.id = s.user_id AND (a.deleted_at IS NULL OR a.deleted_at >= {_END})
+            JOIN accounts_fresh a ON a.id = s.user_id AND (a.deleted_at IS NULL OR a.deleted_at >= {_END})
             WHERE {LIVE.format(end=_END)}
             ORDER BY s.user_id, {LATEST}
         )
         SELECT a.id AS user_id, l.key AS name, l.value AS maximum,
                jsonb_typeof(l.value) = 'number' AND l.key = ANY (:known) AS is_number,
                t.name AS tier, coalesce(c.overrides, '{{}}') ? l.key AS is_override, c.override_expires_at
-        FROM {among} a
+        FROM accounts_fresh a
         LEFT JOIN current c ON c.user_id = a.id
         LEFT JOIN {tiers} named ON named.name = a.tier
         JOIN {tiers} t ON t.id = CASE WHEN c.tier_id IS NULL THEN named.id ELSE c.tier_id END
@@ -75,42 +71,47 @@ _NO_AVATARS = sa.text(
 )
 
 
-def collect(
-    connection: sa.Connection, live: LiveSchema, today: date, among: str | None = None
-) -> dict[str, int]:
+def collect(connection: sa.Connection, live: LiveSchema, today: date) -> dict[str, int]:
     """Create the temporary tables limits_fresh (user_id, name, maximum) and avatars_fresh (user_id, avatars, is_over).
 
     `is_over` tells who has more avatars than the limit allows. Returns how many users have a limit that is none, by its
-    name: neither -1 nor a number from 0, or of something that cannot be limited. Needs the temporary table of accounts,
-    unless it is to be of the users `among` whom a query names.
+    name: neither -1 nor a number from 0, or of something that cannot be limited. Needs the temporary table of accounts.
     """
-    relation = ACCOUNTS
-    if among is not None:
-        relation = SOME_ACCOUNTS
-        named = sa.text(among).columns(id=sa.Uuid)
-        some = accounts.selected(live).where(supabase.users.c.id.in_(named))
-        fresh.temporary(connection, relation, some, ("id",))
     bound = {"today": today, "known": list(LIMITABLE)}
-    fresh.temporary(connection, "limits_fresh", sa.text(_judged(relation)), ("user_id", "name"), **bound)
+    fresh.temporary(connection, "limits_fresh", _JUDGED, ("user_id", "name"), **bound)
     invalid = {row.name: row.users for row in connection.execute(_TAKE_INVALID)}
-    counted = sa.text(_over(relation)) if has_avatars(live) else _NO_AVATARS
-    fresh.temporary(connection, "avatars_fresh", counted, ("user_id", "is_over"))
+    _count_avatars(connection, live, "SELECT id FROM accounts_fresh")
     return invalid
 
 
-def _judged(among: str) -> str:
-    found_ = found(among=among).text
-    return f"""
-        SELECT user_id, name, maximum, is_invalid
-        FROM (SELECT user_id, name, maximum, {IS_LIMIT} AS is_limit, {IS_INVALID} AS is_invalid FROM ({found_}) AS found) AS each
-        WHERE is_limit OR is_invalid"""
+def recall(connection: sa.Connection, live: LiveSchema, users: str) -> None:
+    """Create the tables of `collect` of these users alone, a query's, by what months were judged last.
+
+    That is what `collect` would find as long as `digest` stays, at the price of a look-up.
+    """
+    fresh.temporary(
+        connection, "limits_fresh", sa.text(_JUDGED_LAST.format(users=users)), ("user_id", "name")
+    )
+    _count_avatars(connection, live, users)
 
 
-def _over(among: str) -> str:
-    return f"""
-        SELECT a.user_id, a.avatars, coalesce(a.avatars > (l.maximum #>> '{{}}')::numeric, false) AS is_over
-        FROM ({_AVATARS.format(which=f"IN (SELECT id FROM {among})")}) AS a
-        LEFT JOIN limits_fresh l ON l.user_id = a.user_id AND l.name = '{AVATAR_LIMIT}'"""
+def _count_avatars(connection: sa.Connection, live: LiveSchema, users: str) -> None:
+    counted = sa.text(_OVER.format(avatars=_AVATARS.format(which=f"IN ({users})")))
+    fresh.temporary(
+        connection, "avatars_fresh", counted if has_avatars(live) else _NO_AVATARS, ("user_id", "is_over")
+    )
+
+
+_JUDGED = sa.text(f"""
+    SELECT user_id, name, maximum, is_invalid
+    FROM (SELECT user_id, name, maximum, {IS_LIMIT} AS is_limit, {IS_INVALID} AS is_invalid FROM ({FOUND.text}) AS found) AS each
+    WHERE is_limit OR is_invalid""")
+_JUDGED_LAST = f"""
+    SELECT user_id, name, maximum, false AS is_invalid FROM {qualified(judged_limits)} WHERE user_id IN ({{users}})"""
+_OVER = f"""
+    SELECT a.user_id, a.avatars, coalesce(a.avatars > (l.maximum #>> '{{{{}}}}')::numeric, false) AS is_over
+    FROM ({{avatars}}) AS a
+    LEFT JOIN limits_fresh l ON l.user_id = a.user_id AND l.name = '{AVATAR_LIMIT}'"""
 
 
 def digest(connection: sa.Connection, live: LiveSchema, today: date) -> str:
@@ -160,9 +161,12 @@ def note_others(connection: sa.Connection) -> None:
     connection.execute(_NOTE_OTHERS)
 
 
-def remember(connection: sa.Connection, digest_: str, invalid: Mapping[str, int]) -> None:
-    """Keep by what every open month is judged now, and the invalid limits among it: what `digest` and `collect` returned."""
-    values = {"limits_digest": digest_, "invalid_limits": dict(invalid)}
+def remember(connection: sa.Connection, digest_: str, invalid: Mapping[str, int], **more: object) -> None:
+    """Keep by what every open month is judged now, and the invalid limits among it: what `digest` and `collect` returned.
+
+    What rollup_state keeps besides may be set at once.
+    """
+    values = {"limits_digest": digest_, "invalid_limits": dict(invalid), **more}
     connection.execute(sa.update(rollup_state).values(values))
 
 

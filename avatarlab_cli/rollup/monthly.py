@@ -42,7 +42,7 @@ class Scope:
 
 def recompute(
     connection: sa.Connection, scope: Scope, available: Availability, *, today: date, rate_version: str
-) -> fresh.Changes:
+) -> int:
     """Set monthly_usage in the scope to what usage_daily and today's limits say.
 
     Needs the temporary tables of accounts, rates and limits. A row the web panel left is kept
@@ -86,13 +86,9 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
     fresh.temporary(connection, "usage_coverage", sa.text(coverage.replace(DAYS, days)), **bound)
     sums = sa.text(_sums_sql(available, scope).replace(DAYS, days))
     fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
-    fresh.temporary(connection, "usage_unpriced", sa.text(_UNPRICED.replace(DAYS, days)))
-    fresh.temporary(
-        connection, "usage_exceeded", sa.text(_exceeded_sql("SELECT * FROM usage_sums")), today=today
-    )
-    judged = sa.text(_judged_sql(available))
+    judged = sa.text(_judged_sql(available).replace(DAYS, days))
     versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
-    return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, **versions)
+    return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, today=today, **versions)
 
 
 # The rows of usage_daily whose months are summed, each with its month's coverage.
@@ -199,7 +195,8 @@ def _sums_sql(available: Availability, scope: Scope) -> str:
         WHERE l.is_over AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end{"" if scope.of_everybody else _IDLE_TOUCHED}"""
     # A month is not available where one of its days is not: a part would pass for the whole.
     sums = [
-        f"CASE WHEN count(d.{name}) = count(*) THEN sum(d.{name})::bigint END AS {name}" for name in METRICS
+        f"CASE WHEN {_KNOWN} & {1 << bit} <> 0 THEN sum(d.{name})::bigint END AS {name}"
+        for bit, name in enumerate(METRICS)
     ]
     costs = [f"sum(d.{kind}_cost) AS {kind}_cost" for kind in KINDS if kind != "storage"]
     # Few columns to group by: what else is known of the month is joined to the sums.
@@ -218,6 +215,11 @@ def _sums_sql(available: Availability, scope: Scope) -> str:
             GROUP BY d.user_id, d.month
         ) AS s
         JOIN usage_coverage c ON c.month = s.month"""
+
+
+# A bit for each metric that all of a month's days have: one aggregate, and most days have all of them.
+_KNOWN = f"""bit_and(CASE WHEN num_nulls({", ".join(f"d.{name}" for name in METRICS)}) = 0 THEN -1 ELSE
+        {" | ".join(f"((d.{name} IS NOT NULL)::int << {bit})" for bit, name in enumerate(METRICS))} END)"""
 
 
 def judged_again() -> str:
@@ -285,8 +287,8 @@ def _judged_sql(available: Availability) -> str:
                    e.exceeded IS NOT NULL AS is_over_limit, coalesce(e.exceeded, '{{}}') AS exceeded_limits,
                    coalesce(e.exceeded ? '{AVATAR_LIMIT}', false) AS is_over_avatar_limit
             FROM usage_sums s
-            LEFT JOIN usage_unpriced u ON u.user_id = s.user_id AND u.month = s.month
-            LEFT JOIN usage_exceeded e ON e.user_id = s.user_id AND e.month = s.month
+            LEFT JOIN ({_UNPRICED}) u ON u.user_id = s.user_id AND u.month = s.month
+            LEFT JOIN ({_exceeded_sql("SELECT * FROM usage_sums")}) e ON e.user_id = s.user_id AND e.month = s.month
         ) AS m"""
 
 

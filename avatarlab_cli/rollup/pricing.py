@@ -39,7 +39,7 @@ class Extract:
 
     def read(self, expression: Expression) -> Expression:
         """Return an expression over the source's table as one over what is read."""
-        return expression if self.rows is None else _moved(expression, self.rows)
+        return expression if self.rows is None else moved(expression, self.rows)
 
 
 def owned_rows(source: Source, metrics: Sequence[str], extract: Extract, pricing: Priced | None) -> sa.CTE:
@@ -71,11 +71,10 @@ def _grouped(source: Source, metrics: Sequence[str], extract: Extract, pricing: 
     key: Expression | None = None if source.via is None else source.via.key
     if source.via is not None and source.owner is not None:
         key = sa.case((source.owner.is_(None), source.via.key))
-    names = [c for c in (pricing.candidates if pricing else ()) if not isinstance(c, str)]
     by = [_day(source.time).label("day")]
     by += [source.owner.label("owner")] if source.owner is not None else []
     by += [key.label("key")] if key is not None else []
-    by += [name.label(f"name_{i}") for i, name in enumerate(names)]
+    by += [name.label(label) for label, name in named(pricing).items()]
     by += [column.label(label) for label, column in extract.by.items()]
     measured = {column.name: column for metric in metrics for column in columns_of(source.measures[metric])}
     conditions = [_in_window(source.time, extract.window), *_of_user(source, extract)]
@@ -85,7 +84,7 @@ def _grouped(source: Source, metrics: Sequence[str], extract: Extract, pricing: 
     select = sa.select(*shown).where(*map(extract.read, conditions))
     rows = fenced(select, f"rows_{metrics[0]}")
     keys = [rows.c[label.name] for label in by]
-    measures = [_moved(source.measures[metric], rows).label(metric) for metric in metrics]
+    measures = [moved(source.measures[metric], rows).label(metric) for metric in metrics]
     return sa.select(*keys, *measures).group_by(*keys).subquery(f"grouped_{metrics[0]}")
 
 
@@ -95,7 +94,13 @@ def _of_user(source: Source, extract: Extract) -> Iterator[Expression]:
         yield source.owner == extract.user
 
 
-def _moved(measure: Expression, rows: sa.FromClause) -> Expression:
+def named(pricing: Priced | None) -> dict[str, sa.Column[Any]]:
+    """Return the columns that may name a rate, by the labels under which `priced_rows` reads them."""
+    candidates = enumerate(pricing.candidates if pricing else ())
+    return {f"name_{position}": name for position, name in candidates if not isinstance(name, str)}
+
+
+def moved(measure: Expression, rows: sa.FromClause) -> Expression:
     """Return the measure over the rows of a subquery instead of the table's."""
     return visitors.replacement_traverse(
         measure, {}, lambda element, **_: rows.c[element.name] if isinstance(element, sa.Column) else None

@@ -53,8 +53,9 @@ def rejudge(connection: sa.Connection, live: LiveSchema, users: str, today: date
 def _cells(connection: sa.Connection, users: str, window: Window) -> Cells:
     """Return every source's part of each of the users' days in the month."""
     every = sa.text(f"""
-        SELECT s.source, d.day::date AS day, u.id AS user_id
+        SELECT s.source, d.day::date AS day, u.id AS user_id, a.id IS NOT NULL AS is_present
         FROM {users} u
+        LEFT JOIN auth.users a ON a.id = u.id
         CROSS JOIN unnest(CAST(:sources AS text[])) AS s (source)
         CROSS JOIN generate_series(CAST(:first AS timestamp), CAST(:end AS timestamp) - interval '1 day', interval '1 day') AS d (day)
     """)

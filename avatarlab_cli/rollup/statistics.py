@@ -74,7 +74,7 @@ def skipped(live: LiveSchema) -> dict[str, str]:
 
 def recompute(
     connection: sa.Connection, window: Window, known: Window, available: Availability, live: LiveSchema
-) -> fresh.Changes:
+) -> int:
     """Set platform_statistics for the window's days: those that are `known`, as `known_days` tells, and no others.
 
     Needs the temporary tables of accounts and rates, usage_daily for the window and 30 days before it, and

@@ -9,6 +9,7 @@ from avatarlab_cli.rollup import fresh
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.ledger import OTHER, ledger
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import storage_daily
 from avatarlab_cli.timeframe import Window
@@ -16,24 +17,30 @@ from avatarlab_cli.timeframe import Window
 Expression = sa.ColumnElement[Any]
 
 
+FIGURES = ("bytes", "objects", "unsized_objects", "orphan_bytes", "orphan_objects")
+
+
 def snapshot(
     connection: sa.Connection, window: Window, today: date, live: LiveSchema, available: Availability
-) -> fresh.Changes:
+) -> int:
     """Set storage_daily for today, where the window holds it, to what storage.objects holds now.
 
     A row of nobody's in the kind `other`, with an empty bucket, marks the day as taken even where nothing is
     stored. Raises NotPermittedError where a table that names objects cannot be read.
     """
     if not (available.has("storage_bytes") and window.first <= today < window.end):
-        return fresh.Changes(0, 0)
-    each = ledger(live).subquery("ledger")
-    table = fresh.temporary(connection, "storage_daily_fresh", _select(today, each))
+        return 0
+    marker = _marker(today)
+    # Where nothing is stored there is nothing to find owners of.
+    is_stored = connection.scalar(sa.select(sa.exists().select_from(supabase.objects)))
+    select = _select(today, ledger(live).subquery("ledger"), marker) if is_stored else marker
+    table = fresh.temporary(connection, "storage_daily_fresh", select)
     keys = ["day", "user_id", "kind", "bucket"]
     return fresh.replace(connection, storage_daily, table, keys, window=storage_daily.c.day == today)
 
 
 def figures(each: sa.Subquery) -> tuple[sa.Label[Any], ...]:
-    """Return the figures of storage_daily over the objects of a ledger."""
+    """Return the FIGURES over the objects of a ledger."""
     is_orphan = each.c.is_orphan
     return (
         _bytes(each.c.bytes).label("bytes"),
@@ -44,7 +51,7 @@ def figures(each: sa.Subquery) -> tuple[sa.Label[Any], ...]:
     )
 
 
-def _select(today: date, each: sa.Subquery) -> sa.CompoundSelect[Any]:
+def _select(today: date, each: sa.Subquery, marker: sa.Select[Any]) -> sa.CompoundSelect[Any]:
     by = [each.c.user_id, each.c.kind, each.c.bucket]
     day = sa.literal(today, sa.Date).label("day")
     selected = sa.select(day, *by, *figures(each), sa.false().label("is_interpolated"))
@@ -53,16 +60,19 @@ def _select(today: date, each: sa.Subquery) -> sa.CompoundSelect[Any]:
     is_marked = sa.exists().where(
         cells.c.user_id == UNATTRIBUTED, cells.c.kind == OTHER, cells.c.bucket == ""
     )
-    zero = sa.literal(0, sa.BigInteger)
-    marker = sa.select(
-        sa.literal(today, sa.Date),
-        sa.literal(UNATTRIBUTED, sa.Uuid),
-        sa.literal(OTHER),
-        sa.literal(""),
-        *[zero] * 5,
-        sa.false(),
-    ).where(~is_marked)
-    return sa.union_all(sa.select(cells), marker)
+    return sa.union_all(sa.select(cells), marker.where(~is_marked))
+
+
+def _marker(today: date) -> sa.Select[Any]:
+    values: dict[str, Expression] = {
+        "day": sa.literal(today, sa.Date),
+        "user_id": sa.literal(UNATTRIBUTED, sa.Uuid),
+        "kind": sa.literal(OTHER),
+        "bucket": sa.literal(""),
+        **{name: sa.literal(0, sa.BigInteger) for name in FIGURES},
+        "is_interpolated": sa.false(),
+    }
+    return sa.select(*(value.label(name) for name, value in values.items()))
 
 
 def _bytes(column: Expression, where: Expression | None = None) -> Expression:

@@ -78,7 +78,7 @@ FRESH = sa.text(f"""
 """)
 
 
-def recompute(connection: sa.Connection, window: Window, today: date) -> fresh.Changes:
+def recompute(connection: sa.Connection, window: Window, today: date) -> int:
     """Take the window's days that are still open, and every earlier day that was never taken.
 
     Needs the temporary table of accounts. A row of the nil UUID marks each day as taken.

@@ -45,7 +45,7 @@ class Updated:
     Of closed months some users' may have changed, named in dirty.LATE, or everybody's.
     """
 
-    changes: fresh.Changes
+    changes: int
     rows: int
     first: date | None
     undated: dict[str, int]
@@ -92,7 +92,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
         done = _everything(connection, window, basis)
         _remember(connection, basis, judging, is_whole=True)
         return replace(done, is_last=not has_more, is_everybody_late=bool(marked), invalid_limits=invalid)
-    changes, whole = fresh.Changes(0, 0), None
+    changes, whole = 0, None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
         whole = daily.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
@@ -111,7 +111,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
         parts += [] if batch.cells is None else [_TOUCHED]
         months = _touched_months(connection, state, window, basis, parts)
     if judging.is_known:
-        limits.collect(connection, basis.live, basis.today, among="SELECT user_id AS id FROM usage_touched")
+        limits.recall(connection, basis.live, "SELECT user_id FROM usage_touched")
     changes += _months(connection, months, basis)
     connection.execute(_READ_AGAIN)
     _remember(connection, basis, judging, is_whole=False)
@@ -187,11 +187,8 @@ def _behind(connection: sa.Connection, state: sa.RowMapping | None, basis: Basis
 
 
 def _remember(connection: sa.Connection, basis: Basis, judging: _Judging, *, is_whole: bool) -> None:
-    values: dict[str, object] = {"summed_on": basis.today}
-    if is_whole:
-        values |= basis.stored()
-    connection.execute(sa.update(rollup_state).values(values))
-    limits.remember(connection, judging.digest, judging.invalid)
+    more = basis.stored() if is_whole else {}
+    limits.remember(connection, judging.digest, judging.invalid, summed_on=basis.today, **more)
 
 
 def note_some_months(connection: sa.Connection, basis: Basis) -> None:
@@ -210,7 +207,7 @@ def note_other_basis(connection: sa.Connection, basis: Basis) -> None:
     connection.execute(sa.update(rollup_state).where(differs).values(rate_card_version=None))
 
 
-def _months(connection: sa.Connection, scope: monthly.Scope, basis: Basis) -> fresh.Changes:
+def _months(connection: sa.Connection, scope: monthly.Scope, basis: Basis) -> int:
     return monthly.recompute(
         connection, scope, basis.available, today=basis.today, rate_version=basis.rate_version
     )
@@ -234,7 +231,9 @@ def _touched_months(
     since = running if is_later else max(window.first, min(summed_on or window.first, running).replace(day=1))
     bound = {"first": window.first, "before": window.end if is_later else since, "month": running}
     bound |= {"today": basis.today, "nobody": UNATTRIBUTED}
-    fresh.temporary(connection, "usage_touched", sa.text(" UNION ".join((_NOBODY, *parts))), **bound)
+    # In order, so that what is looked up of one user comes at once.
+    touched = sa.text(f"{' UNION '.join((_NOBODY, *parts))} ORDER BY user_id, month")
+    fresh.temporary(connection, "usage_touched", touched, **bound)
     return monthly.Scope(window, since, of_everybody=not is_later)
 
 
@@ -257,9 +256,7 @@ _TOUCHED = f"""
 """
 
 
-def _updated(
-    changes: fresh.Changes, *parts: DailyResult | None, entries: int = 0, is_last: bool = True
-) -> Updated:
+def _updated(changes: int, *parts: DailyResult | None, entries: int = 0, is_last: bool = True) -> Updated:
     done = [part for part in parts if part is not None]
     undated: dict[str, int] = {}
     for part in done:

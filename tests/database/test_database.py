@@ -14,6 +14,7 @@ from avatarlab_cli.errors import (
     NotPermittedError,
     UnavailableError,
 )
+from tests.database.contents import wait_until
 from tests.database.logins import PASSWORD, as_role, login, login_with_password
 
 LIMITS = {"statement_timeout": "7s", "lock_timeout": "3s", "work_mem": "16MB"}
@@ -64,6 +65,49 @@ def test_settings_do_not_leak_out_of_the_transaction(database: Database) -> None
         driver.autocommit = False
     assert shown == [("0",), ("0",), ("4MB",)]
     assert statements == (0,)
+
+
+def session(connection: sa.Connection) -> int:
+    return int(connection.scalar(sa.text("SELECT pg_backend_pid()")) or 0)
+
+
+def end_session(database: Database, process: int) -> None:
+    attempt(database, f"SELECT pg_terminate_backend({process}, 5000)")
+
+
+def test_a_kept_connection_serves_one_transaction_after_another(database: Database) -> None:
+    """Of a kept connection each transaction has the limits, one beside it has its own, and the end closes it."""
+    with database.kept() as kept:
+        with kept.read() as connection:
+            first = session(connection)
+        with kept.write() as connection:
+            assert session(connection) == first
+            assert settings(connection)["lock_timeout"] == "3s"
+            with kept.write() as beside:
+                assert session(beside) != first
+    with database.read() as connection:
+        open_ = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND backend_type = 'client backend'"
+        wait_until(lambda: connection.scalar(sa.text(open_), {"pid": first}) == 0)
+
+
+def test_a_kept_connection_that_was_lost_is_replaced(database: Database) -> None:
+    """Between two transactions a session may end: the next one has another, and nobody notices."""
+    with database.kept() as kept:
+        with kept.write() as connection:
+            first = session(connection)
+        end_session(database, first)
+        with kept.write() as connection:
+            assert session(connection) != first
+
+
+def test_who_has_read_leaves_it_to_the_server_whether_to_write(empty_conninfo: str) -> None:
+    """After a transaction that reads, a kept connection still takes the server's word that nothing is to be changed."""
+    careful = Database(f"{empty_conninfo} options='-c default_transaction_read_only=on'")
+    with careful.kept() as kept:
+        with kept.read() as connection:
+            session(connection)
+        with pytest.raises(UnavailableError, match="read-only transaction"):
+            attempt(kept, "CREATE TABLE items (id int)")
 
 
 def test_times_are_utc_whatever_the_login_has_set(empty_conninfo: str, role: str) -> None:

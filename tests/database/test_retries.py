@@ -1,6 +1,8 @@
 """What a run bears and for how long, what it never tries twice, and what its record says when the database goes away."""
 
+import functools
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -203,8 +205,10 @@ def do(database: Database, statement: str) -> None:
 
 @pytest.fixture
 def outage(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many connections are refused, from the moment the test puts a number there."""
+    """How many connections are refused, from the moment the test puts a number there; none outlives its transaction."""
     left, connect = list[float](), psycopg.connect
+    # A class is no method: it would be called without the database.
+    monkeypatch.setattr(Database, "kept", functools.partialmethod(nullcontext))
 
     def refusing(*arguments: Any, **more: Any) -> object:  # noqa: ANN401 (handed through)
         if left and left[0] > 0:
@@ -293,8 +297,13 @@ def test_a_moment_of_reading_only(database: Database, probe: Probe) -> None:
             states.extend(record["status"] for record in runs(database.conninfo))
             do(database, f"ALTER DATABASE {name} RESET default_transaction_read_only")
 
+    def cut(*_: object) -> None:
+        """End the run's session: only a new one takes no changes."""
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        do(database, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}")
+
     with pytest.raises(UnavailableError, match="read-only transaction"):
-        execute(database, probe(body), order(log=Lines(restored)))
+        execute(database, probe(body), order(log=Lines(restored), progress=cut))
     (record,) = runs(database.conninfo)
     assert (states, record["status"], record["transactions"]) == (["running"], "failed", 1)
     assert record["details"] == {"counted": 2}

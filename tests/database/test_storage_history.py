@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatarlab_cli.database import Database
-from avatarlab_cli.rollup import database_size, fresh
+from avatarlab_cli.rollup import database_size
 from avatarlab_cli.rollup.history import DATABASE, LONGEST_GAP, STORAGE, fill_gaps
 from avatarlab_cli.timeframe import month_window
 from jobs import monthly_usage, platform_statistics, storage_snapshot
@@ -92,7 +92,7 @@ def expected(seen: Mapping[date, Cells], first: date = date.min) -> dict[date, C
 def fill(connection: sa.Connection, today: date = TODAY) -> int:
     """Fill the gaps as on a day; returns the rows written."""
     drop_temporary_tables(connection)
-    return fill_gaps(connection, STORAGE, today).total
+    return fill_gaps(connection, STORAGE, today)
 
 
 def close(connection: sa.Connection, month: date) -> None:
@@ -292,7 +292,7 @@ def test_areas_that_come_and_go(migrated: Database) -> None:
         )
         for ago, area, size in ((3, "Voice", 100), (3, "Media", 1), (0, "Media", 2), (0, "API", 10)):
             connection.execute(statement, {"d": TODAY - timedelta(days=ago), "a": area, "b": size})
-        assert fill_gaps(connection, DATABASE, TODAY) == fresh.Changes(6, 0)
+        assert fill_gaps(connection, DATABASE, TODAY) == 6
         assert sizes(connection, TODAY - timedelta(days=2)) == {"Voice": 67, "Media": 1, "API": 3}
         assert sizes(connection, TODAY - timedelta(days=1)) == {"Voice": 33, "Media": 2, "API": 7}
 
@@ -311,6 +311,6 @@ def test_a_login_that_may_not_measure(migrated: Database) -> None:
         ):
             connection.execute(sa.text(statement))
         changes, reason = database_size.measure(connection, TODAY)
-        assert changes == fresh.Changes(0, 0)
+        assert changes == 0
         assert reason == f"permission denied for database {name}"
         assert sizes(connection) == {}
