@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avatarlab_cli.rollup import capture, cells, fresh, pruned
+from avatarlab_cli.rollup import capture, cells, fresh, pruned, stale
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import (
@@ -89,6 +89,7 @@ def recompute(
     if scope.cells is not None:
         inside = fresh.lacks(table, usage_daily, KEYS, cells.days(scope.cells))
     changes = fresh.replace(connection, usage_daily, table, KEYS, window=inside)
+    stale.add(connection, scope.window, None if scope.cells is None else scope.cells.table)
     rows, first = connection.execute(sa.select(sa.func.count(), sa.func.min(table.c.day))).one()
     return DailyResult(changes, rows, first, undated)
 
