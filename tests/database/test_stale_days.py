@@ -200,6 +200,26 @@ def test_a_source_that_was_away(database: Database) -> None:
     assert_exact(database)
 
 
+def test_a_source_that_was_away_for_a_part_of_a_run(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a later transaction of a run counted without a table is counted again by the next run, which has it."""
+    monkeypatch.setattr(dirty, "BATCH", 1)
+    for days in (40, 45):
+        sql(database, SPOKEN, user=ADA, at=days_ago(days))
+
+    def rename(transactions: int, _: int) -> None:
+        if transactions == 1:
+            sql(database, "ALTER TABLE tts_generations RENAME TO elsewhere")
+
+    run(database, USAGE, progress=rename)
+    sql(database, "ALTER TABLE elsewhere RENAME TO tts_generations")
+    run(database, STATISTICS)
+    found = figures(database)
+    assert [found[days_ago(days)]["tts_generations_today"] for days in (40, 45)] == [1, 1]
+    assert_exact(database)
+
+
 def test_a_closed_month_and_the_days_after_it(database: Database) -> None:
     """Closing sets its own month alone; what came late is in the active users of the next one as of a run from nothing."""
     late_under_closed_months(database)
