@@ -340,7 +340,7 @@ ACTS: tuple[tuple[int, Act], ...] = (
 )  # fmt: skip
 
 
-@examples(8)
+@examples(6)
 @given(seed=st.integers(0, 2**32 - 1), steps=st.integers(1, 10), batch=st.sampled_from([dirty.BATCH, 3]))
 def test_any_changes_and_runs_in_any_order(database: Database, seed: int, steps: int, batch: int) -> None:
     """Whatever is written, and whatever runs in between and over which days, no figure is other than from nothing."""
