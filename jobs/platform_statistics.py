@@ -11,6 +11,7 @@ from avatarlab_cli.rollup import (
     rates,
     statistics,
     subscriptions,
+    trailing,
     usage,
     windows,
 )
@@ -70,7 +71,7 @@ def _usage(connection: sa.Connection, task: Task, window: Window, basis: usage.B
 
 def _with_days_before(connection: sa.Connection, window: Window) -> Window:
     """Return the window with the month its active users reach back to, as far as that is open."""
-    reach = min(statistics.TRAILING_DAYS, (window.first - date.min).days)
+    reach = min(trailing.DAYS, (window.first - date.min).days)
     back = window.first - timedelta(days=reach)
     return Window(min(window.first, max(back, windows.first_open(connection))), window.end)
 

@@ -11,7 +11,7 @@ from avatarlab_cli.queries.job_success import Doing, successes
 from avatarlab_cli.queries.overview_counts import Line, Times
 from avatarlab_cli.queries.platform import Expression, Platform, unknown
 from avatarlab_cli.report import Column, Kind, Report
-from avatarlab_cli.rollup.statistics import TODAY_COLUMNS
+from avatarlab_cli.rollup.platform_usage import TODAY_COLUMNS
 from avatarlab_cli.schema import private
 from avatarlab_cli.schema.admin import monthly_usage, platform_statistics
 from avatarlab_cli.schema.base import qualified

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import capture, cells, fresh, pruned
+from avatarlab_cli.rollup import capture, cells, fresh, pruned, stale
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.metrics import (
@@ -117,6 +117,7 @@ def recompute(
         changes = fresh.replace(connection, usage_daily, table, KEYS, window=inside)
     else:
         changes = fresh.counted(connection, sa.text(_merge_sql(scope, available)))
+    stale.add(connection, scope.window, None if scope.cells is None else scope.cells.table)
     rows, first = connection.execute(sa.select(sa.func.count(), sa.func.min(table.c.day))).one()
     return DailyResult(changes, rows, first, undated)
 

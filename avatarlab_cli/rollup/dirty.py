@@ -200,10 +200,10 @@ _NOBODYS_REACHED = _NOBODYS.format(
     " JOIN avatarlab_admin.usage_dirty q ON q.via_id = m.id",
     which=_OF_ACCOUNT,
 )
-# Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now.
+# Whose an entry may be: every owner its avatar or key ever had, and nobody where it has none now. A snapshot's entry is nobody's
+# too, so that a day is looked at which nobody has anything of any more.
 _OWNED = f"""
-    SELECT source, day, user_id FROM dirty_taken
-    WHERE via_id IS NULL AND (user_id IS NOT NULL OR source <> '{STORAGE}')
+    SELECT source, day, user_id FROM dirty_taken WHERE via_id IS NULL
     UNION ALL SELECT d.source, d.day, m.user_id FROM dirty_taken d
           JOIN avatarlab_admin.remembered_owner m ON m.id = d.via_id
     UNION ALL SELECT source, day, user_id FROM dirty_taken WHERE via_id IS NOT NULL AND user_id IS NOT NULL

@@ -4,34 +4,14 @@ from datetime import date, timedelta
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup import fresh, platform_usage, stale, trailing
 from avatarlab_cli.rollup.availability import Availability
-from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, KINDS, METRICS, QUANTITIES, UNATTRIBUTED
-from avatarlab_cli.rollup.rates import STORAGE_RATE
+from avatarlab_cli.rollup.metrics import DEFINITION_VERSION
+from avatarlab_cli.rollup.platform_usage import DAYS
 from avatarlab_cli.schema.admin import platform_statistics
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.timeframe import Window, earliest
 
-# How far a day's figures look back: monthly active users and 30-day churn.
-TRAILING_DAYS = 30
-# Which column shows which metric of the day; the first six the web panel's table already had, NOT NULL.
-TODAY_COLUMNS = {
-    "avatars_created_today": "avatars_created",
-    "conversations_today": "conversations_count",
-    "images_generated_today": "images_generated",
-    "memories_added_today": "memories_added",
-    "training_jobs_today": "training_jobs_created",
-    "voice_clones_today": "voice_clones_created",
-    "api_requests_today": "api_requests_count",
-    "chat_messages_today": "chat_messages_count",
-    "videos_generated_today": "videos_generated",
-    "tts_generations_today": "tts_generations",
-    "tts_characters_today": "tts_characters",
-    "rag_searches_today": "rag_searches_count",
-    "feedback_good_today": "feedback_good",
-    "feedback_bad_today": "feedback_bad",
-}
-_NOT_NULL = frozenset(list(TODAY_COLUMNS)[:6])
 MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churn")
 
 
@@ -84,50 +64,39 @@ def recompute(
     inside = sa.and_(
         platform_statistics.c.stat_date >= window.first, platform_statistics.c.stat_date < window.end
     )
-    return fresh.replace(connection, platform_statistics, table, ["stat_date"], window=inside)
+    changes = fresh.replace(connection, platform_statistics, table, ["stat_date"], window=inside)
+    stale.take(connection, window)
+    return changes
 
 
-def collect(connection: sa.Connection, known: Window, available: Availability, live: LiveSchema) -> sa.Table:
-    """Create the temporary table platform_statistics_fresh of the known days, from what `recompute` needs."""
-    bound = {"first": known.first, "end": known.end, "nobody": UNATTRIBUTED}
-    back = bound | {"back": known.first - timedelta(days=TRAILING_DAYS)}
+def collect(
+    connection: sa.Connection,
+    known: Window,
+    available: Availability,
+    live: LiveSchema,
+    *,
+    is_whole: bool = False,
+) -> sa.Table:
+    """Create the temporary table platform_statistics_fresh of the known days, from what `recompute` needs.
+
+    Usage of days that are not stale is taken from where it is stored, unless `is_whole`.
+    """
+    platform_usage.collect(connection, known, available, is_whole=is_whole)
+    bound = {"first": known.first, "end": known.end}
+    back = bound | {"back": known.first - timedelta(days=trailing.DAYS)}
     missing = skipped(live)
     parts: dict[str, sa.TextClause] = {
         "stat_people": _PEOPLE,
-        "stat_active": sa.text(_ACTIVE),
         "stat_avatars": _NO_AVATARS if "total_avatars" in missing else _AVATARS,
-        "stat_usage": sa.text(_usage_sql(available)),
-        "stat_cost": sa.text(_cost_sql()),
-        "stat_unattributed": sa.text(_unattributed_sql()),
-        "stat_storage": _STORAGE,
         "stat_revenue": _NO_REVENUE if "revenue_today" in missing else _REVENUE,
         "stat_tiers": _TIERS,
         "stat_money": _MONEY,
         "stat_movements": _MOVEMENTS,
-        "stat_payers": sa.text(_PAYERS),
+        "stat_payers": _PAYERS,
     }
     for name, query in parts.items():
         fresh.temporary(connection, name, query, **back)
-    return fresh.temporary(connection, "platform_statistics_fresh", sa.text(_joined_sql(available)), **bound)
-
-
-def _trailing(pairs: str, width: int) -> str:
-    """Return SQL for the number of distinct users of the last `width` days, for each day on which it changes.
-
-    A user counts from an active day until `width` days after it, or until the next active day, whichever comes
-    first: so each active day adds one and takes one away, and no day is looked at twice.
-    """
-    return f"""
-        SELECT day, sum(sum(change)) OVER (ORDER BY day)::bigint AS users
-        FROM (
-            SELECT p.day + e.offset_days AS day, e.change
-            FROM (
-                SELECT day, least(lead(day) OVER (PARTITION BY user_id ORDER BY day) - day, {width}) AS length
-                FROM ({pairs}) AS pairs
-            ) AS p
-            CROSS JOIN LATERAL (VALUES (0, 1), (coalesce(p.length, {width}), -1)) AS e (offset_days, change)
-        ) AS changes
-        GROUP BY day"""
+    return fresh.temporary(connection, "platform_statistics_fresh", _JOINED, **bound)
 
 
 _FIRST_DAY = sa.text("""
@@ -137,11 +106,6 @@ _FIRST_DAY = sa.text("""
         (SELECT min(day) FROM avatarlab_admin.usage_daily WHERE day >= :earliest AND day < :end)) AS began) AS known
 """)
 
-# Each day of the window, as d.
-_DAYS = """(
-        SELECT moment::date AS day
-        FROM generate_series(CAST(:first AS date), CAST(:end AS date) - 1, interval '1 day') AS g (moment)
-    ) AS d"""
 # The days on which each account came and went; one deleted on an unknown date was never there.
 _ALIVE = """
         SELECT tier, (created_at AT TIME ZONE 'UTC')::date AS born,
@@ -167,17 +131,10 @@ _PEOPLE = sa.text(f"""
     SELECT d.day, coalesce((SELECT sum(change) FROM changes c WHERE c.day < :first OR c.day IS NULL), 0)
            + sum(coalesce(c.change, 0)) OVER (ORDER BY d.day) AS total_users,
            coalesce(b.users, 0) AS new_users, coalesce(x.users, 0) AS deleted_users, coalesce(l.users, 0) AS logins
-    FROM {_DAYS}
+    FROM {DAYS}
     LEFT JOIN changes c USING (day) LEFT JOIN born b USING (day)
     LEFT JOIN deleted x USING (day) LEFT JOIN logins l USING (day)
 """)
-
-_ACTIVE_PAIRS = """
-    SELECT day, user_id FROM avatarlab_admin.usage_daily
-    WHERE is_active AND user_id <> :nobody AND day >= :back AND day < :end"""
-_ACTIVE = " UNION ALL ".join(
-    f"SELECT {width} AS width, t.* FROM ({_trailing(_ACTIVE_PAIRS, width)}) AS t" for width in (1, 7, 30)
-)
 
 _AVATARS = sa.text("""
     WITH alive AS (
@@ -196,54 +153,6 @@ _AVATARS = sa.text("""
 """)
 _NO_AVATARS = sa.text("SELECT NULL::date AS day, 0 AS total, 0 AS active WHERE false")
 
-
-def _usage_sql(available: Availability) -> str:
-    sums = [
-        f"CASE WHEN count({m}) = count(*) THEN sum({m})::bigint END AS {m}"
-        for m in METRICS
-        if available.has(m)
-    ]
-    sums += [f"NULL::bigint AS {m}" for m in METRICS if not available.has(m)]
-    return f"""
-        SELECT day, {", ".join(sums)} FROM avatarlab_admin.usage_daily
-        WHERE day >= :first AND day < :end GROUP BY day"""
-
-
-def _cost_sql() -> str:
-    """Return SQL for each day's cost by kind: the priced part; else 0 where nothing was used, NULL where it was."""
-    costs = []
-    for kind, metrics in QUANTITIES.items():
-        used = " + ".join(f"sum({metric})" for metric in metrics)
-        costs.append(f"round(coalesce(sum({kind}_cost), CASE WHEN {used} = 0 THEN 0 END), 6) AS {kind}_cost")
-    # The day's bytes are summed before they are divided, so that the total is exact.
-    stored = """round(CASE WHEN sum(storage_bytes) = 0 THEN 0 ELSE sum(storage_bytes * r.price) END
-        / extract(day FROM date_trunc('month', d.day::timestamp) + interval '1 month - 1 day')::int, 6)
-        AS storage_cost"""
-    return f"""
-        SELECT d.day, {", ".join(costs)}, {stored}
-        FROM avatarlab_admin.usage_daily d
-        LEFT JOIN rates_fresh r ON {STORAGE_RATE}
-        WHERE d.day >= :first AND d.day < :end GROUP BY d.day"""
-
-
-def _unattributed_sql() -> str:
-    counted = ", ".join(f"('{name}', {name})" for name in (*METRICS, "storage_bytes"))
-    return f"""
-        SELECT d.day, jsonb_object_agg(v.name, v.value) AS counts
-        FROM avatarlab_admin.usage_daily d CROSS JOIN LATERAL (VALUES {counted}) AS v (name, value)
-        WHERE d.user_id = :nobody AND d.day >= :first AND d.day < :end AND v.value > 0
-        GROUP BY d.day"""
-
-
-_STORAGE = sa.text("""
-    SELECT day, sum(bytes)::bigint AS bytes,
-           coalesce(jsonb_object_agg(kind, bytes) FILTER (WHERE bytes > 0), '{}') AS by_kind,
-           bool_or(is_interpolated) AS is_interpolated
-    FROM (SELECT day, kind, sum(bytes) AS bytes, bool_or(is_interpolated) AS is_interpolated
-          FROM avatarlab_admin.storage_daily
-          WHERE day >= :first AND day < :end GROUP BY day, kind) AS kinds
-    GROUP BY day
-""")
 
 _REVENUE = sa.text("""
     SELECT day, coalesce(sum(amount) FILTER (WHERE name = 'USD'), 0) AS usd,
@@ -268,7 +177,7 @@ _TIERS = sa.text(f"""
         GROUP BY 1, 2
     ), plain AS (
         SELECT d.day, t.tier, sum(coalesce(c.change, 0)) OVER (PARTITION BY t.tier ORDER BY d.day) AS users
-        FROM {_DAYS}
+        FROM {DAYS}
         CROSS JOIN (SELECT DISTINCT tier FROM changes) AS t
         LEFT JOIN changes c ON c.day = d.day AND c.tier = t.tier
     ), live AS (
@@ -319,74 +228,40 @@ _MOVEMENTS = sa.text("""
     FROM moved m JOIN firsts f ON f.user_id = m.user_id
     GROUP BY m.day
 """)
-_PAYERS = _trailing(
-    """
+_PAYING_PAIRS = """
     SELECT day, user_id FROM avatarlab_admin.subscription_daily
-    WHERE arr_cents > 0 AND day >= :back AND day < :end""",
-    TRAILING_DAYS + 1,
-)
+    WHERE arr_cents > 0 AND day >= :back AND day < :end"""
+_PAYERS = sa.text(trailing.users(_PAYING_PAIRS, DAYS, {"payers": trailing.DAYS + 1}))
 
 
-def _latest(part: str, value: str, where: str = "true") -> str:
-    return (
-        f"(SELECT {value} FROM {part} WHERE {where} AND {part}.day <= d.day ORDER BY {part}.day DESC LIMIT 1)"
-    )
+def _latest(part: str, value: str) -> str:
+    return f"(SELECT {value} FROM {part} WHERE {part}.day <= d.day ORDER BY {part}.day DESC LIMIT 1)"
 
 
-def _joined_sql(available: Availability) -> str:
-    """Return the SQL that puts the parts of each day together; a day without a part had nothing of it."""
-    usage = [
-        f"{f'coalesce(u.{metric}, 0)' if available.has(metric) or column in _NOT_NULL else 'NULL::bigint'} AS {column}"
-        for column, metric in TODAY_COLUMNS.items()
-    ]
-    day_costs = [
-        f"{f'CASE WHEN c.day IS NULL THEN 0 ELSE c.{kind}_cost END' if kind in available.priced else 'NULL::numeric'} AS {kind}_cost"
-        for kind in QUANTITIES
-    ]
-    costs = [f"c.{kind}_cost" for kind in KINDS]
-    total = " + ".join(f"coalesce({cost}, 0)" for cost in costs)
-    by_kind = ", ".join(f"'{kind}', c.{kind}_cost" for kind in KINDS)
-    return f"""
-        WITH days AS (
-            SELECT d.day FROM {_DAYS}
-        ), latest AS (
-            SELECT d.day, {", ".join(f"{_latest('stat_active', 'users', f'width = {w}')} AS active_{w}" for w in (1, 7, 30))},
-                   {_latest("stat_payers", "users")} AS payers, {_latest("stat_avatars", "total")} AS avatars,
-                   {_latest("stat_avatars", "active")} AS active_avatars
-            FROM days d
-        ), costs AS (
-            SELECT d.day, {", ".join(day_costs)},
-                   CASE WHEN s.day IS NOT NULL THEN CASE WHEN s.bytes = 0 THEN 0 ELSE c.storage_cost END END AS storage_cost
-            FROM days d LEFT JOIN stat_cost c USING (day) LEFT JOIN stat_storage s USING (day)
-        )
-        SELECT l.day AS stat_date, p.total_users, coalesce(l.active_30, 0) AS active_users,
-               coalesce(l.active_7, 0) AS weekly_active_users, coalesce(l.active_1, 0) AS daily_active_users,
-               p.new_users, p.deleted_users, coalesce(l.avatars, 0) AS total_avatars,
-               coalesce(l.active_avatars, 0) AS active_avatars, {", ".join(usage)},
-               -- Only the latest login of an account is known: what an earlier run saw must not be lost.
-               greatest(p.logins, old.logins_today) AS logins_today,
-               coalesce(r.usd, 0) AS revenue_today, coalesce(r.other, '{{}}') AS revenue_other,
-               s.bytes AS storage_bytes, s.by_kind AS storage_by_kind,
-               s.is_interpolated AS is_storage_interpolated,
-               CASE WHEN num_nonnulls({", ".join(costs)}) > 0 THEN {total} END AS estimated_cost_today,
-               jsonb_build_object({by_kind}) AS cost_by_kind,
-               coalesce(t.users_by_tier, '{{}}') AS users_by_tier,
-               coalesce(m.paying, 0) AS paying_users, coalesce(m.trialing, 0) AS trialing_users,
-               coalesce(m.paused, 0) AS paused_users, coalesce(m.arr_cents, 0) AS arr_cents,
-               round(coalesce(m.arr_cents, 0) / 100.0, 2) AS arr, round(coalesce(m.arr_cents, 0) / 1200.0, 2) AS mrr,
-               {", ".join(f"round(coalesce(v.{kind}, 0) / 1200.0, 6) AS mrr_{kind}" for kind in MOVEMENTS)},
-               coalesce(v.churned, 0) AS churned_users,
-               round((l.payers - coalesce(m.paying, 0))::numeric / nullif(l.payers, 0), 6) AS subscriber_churn_30d,
-               coalesce(x.counts, '{{}}') AS unattributed, coalesce(m.is_reconstructed, true) AS is_reconstructed,
-               {DEFINITION_VERSION} AS definition_version
-        FROM latest l
-        JOIN stat_people p USING (day)
-        JOIN costs c USING (day)
-        LEFT JOIN stat_usage u USING (day)
-        LEFT JOIN stat_storage s USING (day)
-        LEFT JOIN stat_revenue r USING (day)
-        LEFT JOIN stat_tiers t USING (day)
-        LEFT JOIN stat_money m USING (day)
-        LEFT JOIN stat_movements v USING (day)
-        LEFT JOIN stat_unattributed x USING (day)
-        LEFT JOIN public.platform_statistics old ON old.stat_date = l.day"""
+# A day without a part had nothing of it.
+_JOINED = sa.text(f"""
+    SELECT d.day AS stat_date, p.total_users, p.new_users, p.deleted_users,
+           {", ".join(f"u.{name}" for name in platform_usage.COLUMNS)},
+           coalesce({_latest("stat_avatars", "total")}, 0) AS total_avatars,
+           coalesce({_latest("stat_avatars", "active")}, 0) AS active_avatars,
+           -- Only the latest login of an account is known: what an earlier run saw must not be lost.
+           greatest(p.logins, old.logins_today) AS logins_today,
+           coalesce(r.usd, 0) AS revenue_today, coalesce(r.other, '{{}}') AS revenue_other,
+           coalesce(t.users_by_tier, '{{}}') AS users_by_tier,
+           coalesce(m.paying, 0) AS paying_users, coalesce(m.trialing, 0) AS trialing_users,
+           coalesce(m.paused, 0) AS paused_users, coalesce(m.arr_cents, 0) AS arr_cents,
+           round(coalesce(m.arr_cents, 0) / 100.0, 2) AS arr, round(coalesce(m.arr_cents, 0) / 1200.0, 2) AS mrr,
+           {", ".join(f"round(coalesce(v.{kind}, 0) / 1200.0, 6) AS mrr_{kind}" for kind in MOVEMENTS)},
+           coalesce(v.churned, 0) AS churned_users,
+           round((x.payers - coalesce(m.paying, 0))::numeric / nullif(x.payers, 0), 6) AS subscriber_churn_30d,
+           coalesce(m.is_reconstructed, true) AS is_reconstructed, {DEFINITION_VERSION} AS definition_version
+    FROM {DAYS}
+    JOIN stat_people p USING (day)
+    JOIN platform_usage u USING (day)
+    LEFT JOIN stat_revenue r USING (day)
+    LEFT JOIN stat_tiers t USING (day)
+    LEFT JOIN stat_money m USING (day)
+    LEFT JOIN stat_movements v USING (day)
+    LEFT JOIN stat_payers x USING (day)
+    LEFT JOIN public.platform_statistics old ON old.stat_date = d.day
+""")

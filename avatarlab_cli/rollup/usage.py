@@ -115,6 +115,9 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     changes += _months(connection, months, basis)
     connection.execute(_READ_AGAIN)
     _remember(connection, basis, judging, is_whole=False)
+    if step:
+        # It may have found another database than the first, which alone looks at all days.
+        note_other_basis(connection, basis)
     done = _updated(changes, whole, some, entries=batch.entries, is_last=batch.is_last)
     return replace(done, has_late=batch.has_late, is_everybody_late=bool(marked), invalid_limits=invalid)
 

@@ -45,7 +45,7 @@ def compare(  # noqa: PLR0913 - what the job's own steps take
         inside = sa.and_(usage_daily.c.day >= window.first, usage_daily.c.day < window.end)
         fresh.replace(connection, usage_daily, days, ["day", "user_id"], window=inside)
         subscriptions.recompute(connection, known, today)
-        statistics.collect(connection, known, available, live)
+        statistics.collect(connection, known, available, live, is_whole=True)
         found = connection.execute(_DIFFERING, {"first": past.first, "end": past.end}).mappings().all()
     finally:
         savepoint.rollback()

@@ -4,6 +4,7 @@ No table here has a foreign key into the platform: the figures of a user or tier
 """
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import DATEMULTIRANGE
 
 from avatarlab_cli.schema.base import JSONB, TEXTS, TIME, check, identifier, metadata, one_of, stamp
 
@@ -147,6 +148,10 @@ rollup_state = sa.Table(
     sa.Column("summed_on", sa.Date),
     sa.Column("limits_digest", sa.Text),
     sa.Column("invalid_limits", JSONB),
+    # Of platform_statistics: the days under which usage may have changed since, all that nobody set among them.
+    sa.Column(
+        "stale_days", DATEMULTIRANGE, nullable=False, server_default=sa.text("'{(,)}'::datemultirange")
+    ),
     schema=SCHEMA,
 )
 

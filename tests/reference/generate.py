@@ -66,14 +66,14 @@ def _distinct(rows: list[Row], columns: Iterable[str] | None) -> list[Row]:
     return list({tuple(row[column] for column in columns): row for row in rows}.values())
 
 
-def insert(connection: sa.Connection, data: Dataset) -> None:
-    """Write a data set to a migrated database of either state, leaving out what does not exist there.
+def insert(connection: sa.Connection, data: Dataset, tables: Iterable[str] = INSERTED) -> None:
+    """Write a data set, or its rows of these tables, to a migrated database of either state, leaving out what does not exist there.
 
     Tiers are matched by name, so that those the migration inserted take the data set's limits.
     """
     existing = existing_columns(connection)
     tier_ids: dict[str, str] = {}
-    for table in INSERTED:
+    for table in tables:
         if table in existing:
             rows = [_with_tier_ids(row, tier_ids) for row in data.rows[table]]
             _insert(connection, table, existing[table], rows)
