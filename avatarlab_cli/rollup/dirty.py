@@ -224,7 +224,7 @@ _CELLS = """
     )
     SELECT source, day, user_id, is_present FROM owned WHERE user_id IS NOT NULL
     UNION SELECT source, day, CAST(:nobody AS uuid), false FROM owned WHERE NOT is_present
-    ORDER BY source, user_id, day
+    ORDER BY user_id, day
 """
 _LATE = sa.text(f"""
     SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, user_id
