@@ -12,17 +12,18 @@ from avatarlab_cli.rollup import (
     LOCK,
     accounts,
     capture,
-    daily,
     frozen,
     history,
     limits,
     monthly,
     rates,
+    recounting,
     statistics,
     subscriptions,
     windows,
 )
 from avatarlab_cli.rollup.availability import Availability, availability
+from avatarlab_cli.rollup.daily import Scope
 from avatarlab_cli.rollup.rates import RateCard
 from avatarlab_cli.schema.live import LiveSchema, probe
 from avatarlab_cli.schema.private import rollup_state
@@ -183,7 +184,7 @@ def _recompute(  # noqa: PLR0913 - what the jobs' own steps take
     prices = rates.collect(connection, card)
     accounts.collect(connection, live)
     limits.collect(connection, live, today)
-    days = daily.recompute(connection, daily.Scope(window), available, prices, card.version).changes
+    days = recounting.recompute(connection, Scope(window), available, prices, card.version).changes
     scope = monthly.Scope(window)
     months = monthly.recompute(connection, scope, available, today=today, rate_version=card.version)
     known = statistics.known_days(connection, window, today)

@@ -4,9 +4,9 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, daily, fresh, history, limits, monthly, rates, storage, usage
+from avatarlab_cli.rollup import accounts, fresh, history, limits, monthly, rates, recounting, storage, usage
 from avatarlab_cli.rollup.availability import Availability, availability
-from avatarlab_cli.rollup.daily import COUNTS, EVERY_SOURCE
+from avatarlab_cli.rollup.daily import COUNTS, EVERY_SOURCE, Scope
 from avatarlab_cli.rollup.dirty import Cells
 from avatarlab_cli.rollup.limits import AVATAR_LIMIT
 from avatarlab_cli.rollup.rates import RateCard
@@ -34,9 +34,9 @@ def rejudge(connection: sa.Connection, live: LiveSchema, users: str, today: date
         connection, "accounts_fresh", accounts.selected(live).where(supabase.users.c.id.in_(named))
     )
     limits.collect(connection, live, today)
-    daily.recompute(
+    recounting.recompute(
         connection,
-        daily.Scope(window, cells=_cells(connection, users, window)),
+        Scope(window, cells=_cells(connection, users, window)),
         available,
         prices,
         card.version,

@@ -10,10 +10,21 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import accounts, adjusting, capture, daily, dirty, fresh, limits, monthly, windows
+from avatarlab_cli.rollup import (
+    accounts,
+    adjusting,
+    capture,
+    dirty,
+    fresh,
+    limits,
+    monthly,
+    recounting,
+    windows,
+)
 from avatarlab_cli.rollup.availability import Availability
-from avatarlab_cli.rollup.daily import EVERY_SOURCE, DailyResult, Scope
+from avatarlab_cli.rollup.daily import EVERY_SOURCE, Scope
 from avatarlab_cli.rollup.metrics import DEFINITION_VERSION, UNATTRIBUTED
+from avatarlab_cli.rollup.recounting import DailyResult
 from avatarlab_cli.schema.live import LiveSchema
 from avatarlab_cli.schema.private import rollup_state
 from avatarlab_cli.timeframe import Window
@@ -71,7 +82,7 @@ def recompute(connection: sa.Connection, window: Window, basis: Basis) -> Update
 
 def recompute_days(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
     """Set every day of the window, and leave its months, and the queue, to the job that sums them."""
-    days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
+    days = recounting.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
     note_other_basis(connection, basis)
     return _updated(days.changes, days)
 
@@ -95,7 +106,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     changes, whole = 0, None
     if behind:
         scope = Scope(window, behind & EVERY_SOURCE)
-        whole = daily.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
+        whole = recounting.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
         changes += whole.changes
     else:
         connection.execute(_LOOK_UP)
@@ -103,7 +114,7 @@ def catch_up(connection: sa.Connection, basis: Basis, step: int, most: int | Non
     some = None
     if batch.cells is not None and batch.cells.sources:
         scope = Scope(window, cells=batch.cells)
-        some = daily.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
+        some = recounting.recompute(connection, scope, basis.available, basis.rates, basis.rate_version)
         changes += some.changes
     months = monthly.Scope(window)
     if not behind:
@@ -156,7 +167,7 @@ def _is_later(state: sa.RowMapping | None, window: Window, basis: Basis) -> bool
 
 
 def _everything(connection: sa.Connection, window: Window, basis: Basis) -> Updated:
-    days = daily.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
+    days = recounting.recompute(connection, Scope(window), basis.available, basis.rates, basis.rate_version)
     return _updated(days.changes + _months(connection, monthly.Scope(window), basis), days)
 
 
