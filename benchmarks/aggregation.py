@@ -60,10 +60,10 @@ def fill(server: EmbeddedServer, name: str, rows: int, users: int = USERS, days:
     return conninfo
 
 
-def run_job(conninfo: str) -> None:
-    """Run the job as its command does, on the last of the filled days."""
+def run_job(conninfo: str, name: str = "monthly-usage") -> None:
+    """Run a job as its command does, on the last of the filled days."""
     database = Context({"AVATARLAB_DATABASE_URL": conninfo}).job_database
-    execute(database, BY_NAME["monthly-usage"], Order(rates.load(), today=measure.TODAY))
+    execute(database, BY_NAME[name], Order(rates.load(), today=measure.TODAY))
 
 
 def run_by_hand(conninfo: str) -> None:

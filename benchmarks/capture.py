@@ -1,7 +1,9 @@
 """What change capture saves the job, and what it costs a writer.
 
 Run as `python -m benchmarks.capture [--rows N N N] [--rounds N]`. For each length of history, the last of which is twelve
-months: the job on everything, then on 5,000 changed keys of rows with an owner, and of rows whose avatar has one; then single-row and 100-row inserts with the triggers and without.
+months: the job on everything, then on 5,000 changed keys of rows with an owner, and of rows whose avatar has one; at the last
+also the job platform-statistics, of all days and of those that changed; then single-row and 100-row inserts with the triggers
+and without.
 """
 
 import argparse
@@ -52,6 +54,7 @@ def main() -> None:
             whole, some = compare(conninfo, days, given.rounds)
             changed[rows], share = some, max(some.values()) / whole
             print(f"{rows:,} rows: {KEYS:,} changed keys take {share:.4f} of everything at most")
+        print_statistics(conninfo, given.rounds)
         print_writer_cost(conninfo, given.rounds)
     measure.conclude(
         measure.Promise("changed keys / everything, at the largest", share, MOST_SHARE),
@@ -95,6 +98,27 @@ def compare(conninfo: str, days: int, rounds: int) -> tuple[float, dict[str, flo
         )
     measure.show(times, whole)
     return times[whole].best, {whose: times[whose].best for whose in CHANGES}
+
+
+def print_statistics(conninfo: str, rounds: int) -> None:
+    """Show what platform-statistics costs of all open days, and of those that changed: today, or none."""
+
+    def forget() -> None:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("UPDATE avatarlab_admin.rollup_state SET stale_days = '{(,)}'")
+
+    def change_today() -> None:
+        change(conninfo, CHANGES["their own"], 1)
+        run_job(conninfo)
+
+    whole = "statistics, all days"
+    kinds = {whole: forget, "statistics, today": change_today, "statistics, nothing": lambda: None}
+    times: dict[str, measure.Times] = {}
+    for name, prepare in kinds.items():
+        times |= measure.take_turns(
+            {name: lambda: run_job(conninfo, "platform-statistics")}, rounds, prepare=prepare
+        )
+    measure.show(times, whole)
 
 
 def settle(conninfo: str) -> None:
