@@ -43,7 +43,7 @@ class Database:
 
     conninfo: str
     limits: Mapping[str, str] = field(default_factory=dict)
-    keeps_connection: bool = False
+    _is_kept: bool = False
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
@@ -51,7 +51,7 @@ class Database:
         engine = sa.create_engine(
             "postgresql+psycopg://",
             creator=self.connect,
-            **(_KEEPING if self.keeps_connection else {"poolclass": NullPool}),
+            **(_KEEPING if self._is_kept else {"poolclass": NullPool}),
             use_native_hstore=False,
             hide_parameters=True,
         )
@@ -66,7 +66,7 @@ class Database:
         A server needs milliseconds for a new one, and more to learn of each table anew. One that was lost meanwhile is
         replaced; a second transaction beside the first has a connection of its own.
         """
-        database = replace(self, keeps_connection=True)
+        database = replace(self, _is_kept=True)
         try:
             yield database
         finally:

@@ -24,7 +24,8 @@ T = TypeVar("T")
 class Patience:
     """Tries again for so many seconds after the first failure; once something succeeds, all of them are left again.
 
-    Each new attempt has a new connection, perhaps to another server. `has_lost` tells whether a connection was lost since: the server may still be at what it was told.
+    Each new attempt has a new connection, perhaps to another server. `has_lost` tells whether a connection was lost since: the
+    server may still be at what it was told.
     """
 
     def __init__(

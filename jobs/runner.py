@@ -213,6 +213,8 @@ class _Work:
 
     def _fail(self, error: BaseException) -> None:
         """Record why the run ended, if it had begun; where even that fails, the next run closes the record."""
+        # Whatever it was that failed, another server may have taken over.
+        self.database.let_go()
         try:
             if self.is_on_record:
                 self._write(records.failure(error))

@@ -108,8 +108,8 @@ def current(connection: sa.Connection) -> str | None:
     """Return the revision the database is at, None if it was never migrated."""
     if connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}) is None:
         return None
-    revision: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))
-    return revision
+    revision = connection.scalars(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).one_or_none()
+    return None if revision is None else str(revision)
 
 
 def head() -> str:

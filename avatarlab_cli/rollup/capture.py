@@ -330,15 +330,10 @@ def _bodies_wanted() -> Mapping[str, str]:
 
 def failures(connection: sa.Connection) -> int | None:
     """Return how often a trigger failed since they were first installed; None where that is not counted."""
-    row = connection.execute(_FAILURES, {"name": FAILURES}).one()
-    return row.failures or 0 if row.is_counted else None
-
-
-# A sequence that nothing was taken from has no last value.
-_FAILURES = sa.text("""
-    SELECT s.oid IS NOT NULL AS is_counted, pg_sequence_last_value(s.oid) AS failures
-    FROM to_regclass(:name) AS s (oid)
-""")
+    if connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": FAILURES}) is None:
+        return None
+    counted = sa.text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {FAILURES}")
+    return int(connection.scalar(counted) or 0)
 
 
 def captured(connection: sa.Connection) -> frozenset[str]:

@@ -12,11 +12,11 @@ from avatarlab_cli.schema import supabase
 from avatarlab_cli.schema.base import TEXTS, looked_up
 
 
-def has(cells: Cells, day: Expression, user_id: Expression, source: str | None = None) -> Expression:
-    """Return the condition that there is a cell of the day and user, of any source or of one."""
+def has(cells: Cells, day: Expression, user_id: Expression, source: str) -> Expression:
+    """Return the condition that there is a cell of the day, user and source."""
     own = cells.table.alias()
-    found = sa.select(sa.literal(1)).where(own.c.day == day, own.c.user_id == user_id)
-    return (found if source is None else found.where(own.c.source == source)).exists()
+    is_same = sa.and_(own.c.day == day, own.c.user_id == user_id, own.c.source == source)
+    return sa.select(sa.literal(1)).where(is_same).exists()
 
 
 def touched(cells: Cells) -> sa.Select[Any]:

@@ -188,7 +188,7 @@ def _recompute(  # noqa: PLR0913 - what the jobs' own steps take
     scope = monthly.Scope(window)
     months = monthly.recompute(connection, scope, available, today=today, rate_version=card.version)
     known = statistics.known_days(connection, window, today)
-    money: int = subscriptions.recompute(connection, known, today)
+    money = subscriptions.recompute(connection, known, today)
     platform = statistics.recompute(connection, window, known, available, live)
     return {
         "storage_daily": filled,

@@ -65,7 +65,7 @@ class Scope:
     @property
     def is_mixed(self) -> bool:
         """Whether of one day and user this source may be computed, and of another that."""
-        return self.cells is not None and len(self.computed) > 1
+        return self.cells is not None and not self.cells.is_uniform and len(self.computed) > 1
 
     def has(self, source: str) -> bool:
         """Tell whether anything of a source is computed."""
@@ -119,7 +119,9 @@ def select_days(scope: Scope, available: Availability, rates: sa.Table, rate_ver
     by = [everything.c.day, everything.c.user_id]
     select = sa.select(*by, *(value.label(name) for name, value in columns.items())).group_by(*by)
     if scope.is_whole:
-        return select.having(sa.or_(*(sums[name] != 0 for name in COUNTS)))
+        # What rows that were pruned counted for is no figure while their log is away.
+        known = [name for name in COUNTS if name == "storage_bytes" or available.has(name)]
+        return select.having(sa.or_(*(sums[name] != 0 for name in known)))
     # As the index has them by which each stored row is found.
     return select.order_by(*by)
 
@@ -187,11 +189,12 @@ def _pruned_parts(scope: Scope) -> list[sa.Select[Any]]:
 
 def _keys(scope: Scope) -> sa.Select[Any]:
     """Return every day and user that has something to lose, or for cells each of theirs."""
+    if scope.is_mixed and scope.cells is not None:
+        each = cells.touched(scope.cells).subquery("touched")
+        return _part(scope, each.c.day, each.c.user_id, sources=each.c.sources)
     if scope.cells is not None:
-        each = cells.touched(scope.cells).subquery("touched") if scope.is_mixed else scope.cells.table
-        return _part(
-            scope, each.c.day, each.c.user_id, **{"sources": each.c.sources} if scope.is_mixed else {}
-        )
+        own = scope.cells.table.c
+        return _part(scope, own.day, own.user_id).where(own.source == min(scope.computed))
     own = usage_daily.c
     return _part(scope, own.day, own.user_id).where(own.day >= scope.window.first, own.day < scope.window.end)
 

@@ -26,12 +26,14 @@ CELLS, LATE = "dirty_cells", "dirty_late"
 class Cells:
     """The temporary table of cells: source, day, user_id, is_present, each once.
 
-    `is_present` tells whether the user has an account. `of_users` and `of_nobody` name the sources.
+    `is_present` tells whether the user has an account. `of_users` and `of_nobody` name the sources. In uniform cells whoever has
+    one of a day has one of each of these.
     """
 
     table: sa.Table
     of_users: frozenset[str]
     of_nobody: frozenset[str]
+    is_uniform: bool = False
 
     @property
     def sources(self) -> frozenset[str]:
@@ -175,7 +177,7 @@ def _of_accounts(sources: list[Source]) -> Iterator[str]:
                 JOIN {qualified(source.table)} s ON s."{source.via.key.name}" = m.id
                 WHERE {account} AND {is_dated} {free}"""
     names = ", ".join(f"('{name}')" for name in capture.NAMES)
-    logs = ", ".join(f"('{table.name}')" for table in PRUNABLE)
+    logs = ", ".join(f"('{table.name}')" for table in PRUNABLE if table.name in capture.NAMES)
     for table, each in (("usage_daily", names), ("pruned_daily", logs), ("storage_daily", f"('{STORAGE}')")):
         yield f"""
             SELECT n.source, d.day, d.user_id, NULL::uuid
@@ -220,7 +222,7 @@ _CELLS = """
     WITH owned AS MATERIALIZED (
         SELECT each.*, a.id IS NOT NULL AS is_present FROM ({owned}) AS each (source, day, user_id)
         LEFT JOIN auth.users a ON a.id = each.user_id
-        WHERE isfinite(day) AND day < :end
+        WHERE isfinite(day) AND day >= '0001-01-01' AND day < :end
     )
     SELECT source, day, user_id, is_present FROM owned WHERE user_id IS NOT NULL
     UNION SELECT source, day, CAST(:nobody AS uuid), false FROM owned WHERE NOT is_present
@@ -228,7 +230,7 @@ _CELLS = """
 """
 _LATE = sa.text(f"""
     SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, user_id
-    FROM {CELLS} WHERE day < :first AND day >= '0001-01-01'
+    FROM {CELLS} WHERE day < :first
 """)
 _LEAVE_OUT_THE_LATE = sa.text(f"DELETE FROM {CELLS} WHERE day < :first")
 _SOURCES = sa.text(f"""

@@ -219,7 +219,7 @@ def _sums_sql(available: Availability, scope: Scope) -> str:
 
 # A bit for each metric that all of a month's days have: one aggregate, and most days have all of them.
 _KNOWN = f"""bit_and(CASE WHEN num_nulls({", ".join(f"d.{name}" for name in METRICS)}) = 0 THEN -1 ELSE
-        {" | ".join(f"((d.{name} IS NOT NULL)::int << {bit})" for bit, name in enumerate(METRICS))} END)"""
+        {" | ".join(f"((d.{name} IS NOT NULL)::int::bigint << {bit})" for bit, name in enumerate(METRICS))} END)"""
 
 
 def judged_again() -> str:

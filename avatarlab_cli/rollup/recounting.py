@@ -54,6 +54,8 @@ def _fresh_name(scope: Scope) -> str:
 def _take_undated(connection: sa.Connection, table: sa.Table, scope: Scope) -> dict[str, int]:
     """Remove the rows without a day and return their sums by metric."""
     metrics = scope.metrics
+    if not metrics:
+        return {}
     gone = sa.delete(table).where(table.c.day.is_(None)).returning(*(table.c[m] for m in metrics)).cte("gone")
     sums = [sa.cast(sa.func.sum(gone.c[metric]), sa.BigInteger).label(metric) for metric in metrics]
     row = connection.execute(sa.select(*sums)).mappings().one()
@@ -89,7 +91,7 @@ def _merge_sql(scope: Scope, available: Availability) -> str:
             DELETE
         WHEN MATCHED AND ({", ".join(f"old.{name}" for name in values)}) IS DISTINCT FROM ({", ".join(values.values())}) THEN
             UPDATE SET {", ".join(f"{name} = {value}" for name, value in values.items())}, computed_at = now()
-        WHEN NOT MATCHED AND ({" OR ".join(f"new.{name} <> 0" for name in names)}) THEN
+        WHEN NOT MATCHED AND ({" OR ".join(f"new.{name} <> 0" for name in names) or "false"}) THEN
             INSERT ({", ".join(coming)}, computed_at) VALUES ({", ".join(coming.values())}, now())"""
 
 

@@ -61,7 +61,7 @@ def _cells(connection: sa.Connection, users: str, window: Window) -> Cells:
     """)
     bound = {"sources": sorted(EVERY_SOURCE), "first": window.first, "end": window.end}
     table = fresh.temporary(connection, "rejudged_cells", every, **bound)
-    return Cells(table, EVERY_SOURCE, frozenset())
+    return Cells(table, EVERY_SOURCE, frozenset(), is_uniform=True)
 
 
 def _judged_sql(available: Availability, *, has_avatars: bool) -> str:

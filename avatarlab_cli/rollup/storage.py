@@ -26,7 +26,7 @@ def snapshot(
     """Set storage_daily for today, where the window holds it, to what storage.objects holds now.
 
     A row of nobody's in the kind `other`, with an empty bucket, marks the day as taken even where nothing is
-    stored. Raises NotPermittedError where a table that names objects cannot be read.
+    stored. Raises NotPermittedError where something is, and a table that names objects cannot be read.
     """
     if not (available.has("storage_bytes") and window.first <= today < window.end):
         return 0

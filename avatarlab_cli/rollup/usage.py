@@ -265,8 +265,11 @@ _TOUCHED = f"""
     SELECT d.user_id, m.month
     FROM (SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month
           FROM {dirty.CELLS} WHERE day < :before AND source = 'storage') AS m
-    JOIN avatarlab_admin.usage_daily d
-      ON d.day >= m.month AND d.day < m.month + interval '1 month' AND d.user_id <> :nobody
+    CROSS JOIN LATERAL (
+        SELECT user_id FROM avatarlab_admin.usage_daily
+        WHERE day >= m.month AND day < m.month + interval '1 month' AND user_id <> :nobody
+        UNION SELECT user_id FROM public.monthly_usage WHERE usage_month = m.month
+    ) AS d
 """
 
 

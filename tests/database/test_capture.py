@@ -12,17 +12,21 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avatarlab_cli import migrations
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import BusyError
 from avatarlab_cli.queries.capture import status
-from avatarlab_cli.rollup import capture, closing, dirty, limits, rates
+from avatarlab_cli.rollup import capture, closing, dirty, limits, pruned, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
+from avatarlab_cli.rollup.metrics import UNATTRIBUTED
 from avatarlab_cli.rollup.rejudging import rejudge
+from avatarlab_cli.schema.api import api_request_logs
 from avatarlab_cli.schema.live import probe
 from avatarlab_cli.timeframe import month_window
 from jobs.registry import BY_NAME
 from jobs.runner import Order, Run, execute
 from tests.database import chaos
+from tests.database.logins import login
 from tests.examples import examples
 
 PATIENT = {"lock_timeout": "20s", "statement_timeout": "120s"}
@@ -606,6 +610,84 @@ def test_a_source_without_its_triggers_is_read_whole(database: Database, broken:
     with database.read() as connection:
         assert "tts_generations" not in capture.captured(connection)
     assert_exact(database)
+
+
+def test_a_log_that_was_pruned_goes_away(database: Database) -> None:
+    """What pruned rows counted for is no figure while their log is not there, whichever run looks, and comes back with it."""
+    _prune_requests(database)
+    for there, away in (("api_request_logs", "elsewhere"), ("elsewhere", "api_request_logs")):
+        sql(database, f"ALTER TABLE {there} RENAME TO {away}")
+        run(database)
+        before = stored(database)
+        assert run(database).result.rows_written == 0
+        assert stored(database) == before
+        assert_exact(database)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_account_goes_whose_rows_were_pruned(
+    database: Database, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """Of an account that goes what was pruned of it becomes nobody's, however small the batches are."""
+    _prune_requests(database)
+    sql(database, "DELETE FROM auth.users WHERE id = :user", user=ADA)
+    monkeypatch.setattr(dirty, "BATCH", batch)
+    assert_exact(database)
+
+
+def _prune_requests(database: Database) -> None:
+    """Have ten days with a request each, of which the log does not know any more."""
+    asked = (
+        "INSERT INTO api_request_logs (user_id, endpoint, method, created_at)"
+        " SELECT :user, '/', 'GET', CAST(:at AS timestamptz) - n * interval '1 day' FROM generate_series(0, 9) AS n"
+    )
+    sql(database, asked, user=ADA, at=chaos.NOW - timedelta(days=40))
+    run(database)
+    with database.write() as connection:
+        before = chaos.NOW.date() - timedelta(days=10)
+        assert pruned.delete_some(connection, api_request_logs, before, None, 100).rows == 10
+    run(database)
+
+
+def test_a_row_from_before_our_era_is_nobodys_day(database: Database) -> None:
+    """Such a day has no figures: no month of it is open, and none is closed that could be adjusted."""
+    sql(database, SPOKEN, user=ADA, at="0044-03-15 BC")
+    assert "adjustments" not in run(database).result.details
+    assert_exact(database)
+
+
+def test_a_snapshot_comes_on_a_later_run_of_the_day(database: Database) -> None:
+    """It completes the month for everybody, for whoever has too many avatars and did nothing, too."""
+    run(database)
+    taken = "INSERT INTO avatarlab_admin.storage_daily (day, user_id, kind, bucket, bytes) VALUES (:day, :nobody, 'other', '', 0)"
+    sql(database, taken, day=chaos.NOW.date().replace(day=1), nobody=UNATTRIBUTED)
+    assert_exact(database)
+
+
+def test_limits_that_were_lost_are_found_again(database: Database) -> None:
+    """After a repair, nobody is judged by limits that are not there."""
+    sql(database, """UPDATE subscription_tiers SET limits = '{"tts_generations": 1}'""")
+    run(database)
+    sql(database, "DROP TABLE avatarlab_admin.judged_limits")
+    _repair(database)
+    sql(database, *[SPOKEN] * 2, user=ADA, at=chaos.NOW)
+    assert_exact(database)
+
+
+def test_a_repair_hides_no_failure(database: Database) -> None:
+    """Whoever may read the toolkit's tables sees how often a trigger failed, after a repair too."""
+    sql(database, f"SELECT nextval('{capture.FAILURES}')")
+    _repair(database)
+    with login(database.conninfo) as name:
+        sql(database, f"GRANT USAGE ON SCHEMA avatarlab_admin TO {name}")
+        with database.read() as connection:
+            connection.execute(sa.text(f"SET LOCAL ROLE {name}"))
+            assert capture.failures(connection) == 1
+
+
+def _repair(database: Database) -> None:
+    with database.engine.connect() as connection:
+        migrations.upgrade(connection, repair=True)
 
 
 def test_removing_leaves_nothing_behind(database: Database) -> None:

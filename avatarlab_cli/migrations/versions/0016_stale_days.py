@@ -1,4 +1,8 @@
-"""Which days of platform_statistics what is stored of usage may have changed under, so that a run computes these alone."""
+"""Which days of platform_statistics what is stored of usage may have changed under, so that a run computes these alone.
+
+A repair also leaves what a run believes as it must be: limits that were lost are nobody's last ones, and the jobs' logins may see
+again how often a trigger failed, which an earlier revision takes from everybody.
+"""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DATEMULTIRANGE
@@ -17,3 +21,11 @@ def upgrade() -> None:
     every = sa.text("'{(,)}'::datemultirange")
     column = sa.Column("stale_days", DATEMULTIRANGE, nullable=False, server_default=every)
     ops.adopt(sa.Table("rollup_state", metadata, column))
+    ops.run(
+        "UPDATE avatarlab_admin.rollup_state SET limits_digest = NULL"
+        " WHERE NOT EXISTS (SELECT FROM avatarlab_admin.judged_limits)"
+    )
+    ops.run_if(
+        "to_regclass('avatarlab_admin.capture_failures') IS NOT NULL",
+        "GRANT SELECT ON SEQUENCE avatarlab_admin.capture_failures TO PUBLIC",
+    )
