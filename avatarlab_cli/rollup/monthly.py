@@ -107,7 +107,11 @@ _BEFORE_RUNNING = " WHERE t.month < :running_from"
 _IDLE_TOUCHED = " AND EXISTS (SELECT FROM usage_touched t WHERE t.user_id = l.user_id AND t.month = c.month)"
 
 # Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
+# What is not known of it is the same for everybody.
 _COVERAGE_SQL = """
+    SELECT *, CASE WHEN taken = days THEN '{{}}' ELSE
+                  jsonb_build_object('storage', jsonb_build_object('days_without_snapshot', days - taken)) END AS unknown
+    FROM (
     SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
            count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
            coalesce(bool_or(s.day = m.last_day), false) AS has_last,
@@ -118,7 +122,8 @@ _COVERAGE_SQL = """
         FROM ({months}) AS months (month)
     ) AS m
     LEFT JOIN {snapshots} AS s ON s.day BETWEEN m.month AND m.last_day
-    GROUP BY m.month, m.last_day"""
+    GROUP BY m.month, m.last_day
+    ) AS each"""
 _COVERAGE = _COVERAGE_SQL.format(
     months="""
             SELECT generate_series(
@@ -201,7 +206,7 @@ def _sums_sql(available: Availability, scope: Scope) -> str:
     costs = [f"sum(d.{kind}_cost) AS {kind}_cost" for kind in KINDS if kind != "storage"]
     # Few columns to group by: what else is known of the month is joined to the sums.
     return f"""
-        SELECT s.*, c.days, c.taken, CASE WHEN c.has_last THEN coalesce(s.last_bytes, 0) END AS storage_bytes,
+        SELECT s.*, c.days, c.taken, c.unknown, CASE WHEN c.has_last THEN coalesce(s.last_bytes, 0) END AS storage_bytes,
                CASE WHEN c.taken = c.days THEN coalesce(s.byte_days, 0)::bigint END AS storage_byte_days,
                CASE WHEN c.taken > 0 THEN c.interpolated::int END AS storage_days_interpolated,
                s.byte_prices / c.length AS storage_cost
@@ -280,9 +285,10 @@ def _judged_sql(available: Availability) -> str:
         FROM (
             SELECT s.user_id, s.month AS usage_month, {", ".join(counts)}, s.storage_bytes, s.storage_byte_days,
                    s.storage_days_interpolated, {", ".join(costs)},
-                   coalesce(u.unpriced, '{{}}') || CASE WHEN s.taken = s.days THEN '{{}}' ELSE
-                       jsonb_build_object('storage', coalesce(u.unpriced -> 'storage', '{{}}')
-                           || jsonb_build_object('days_without_snapshot', s.days - s.taken))
+                   CASE WHEN u.unpriced IS NULL THEN s.unknown
+                        WHEN s.taken = s.days THEN u.unpriced
+                        ELSE u.unpriced || jsonb_build_object(
+                            'storage', coalesce(u.unpriced -> 'storage', '{{}}') || (s.unknown -> 'storage'))
                    END AS unpriced,
                    e.exceeded IS NOT NULL AS is_over_limit, coalesce(e.exceeded, '{{}}') AS exceeded_limits,
                    coalesce(e.exceeded ? '{AVATAR_LIMIT}', false) AS is_over_avatar_limit

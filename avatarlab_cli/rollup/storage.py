@@ -31,9 +31,11 @@ def snapshot(
     if not (available.has("storage_bytes") and window.first <= today < window.end):
         return 0
     marker = _marker(today)
+    state = connection.execute(_state(today)).one()
+    if not state.is_stored and state.is_marked:
+        return 0
     # Where nothing is stored there is nothing to find owners of.
-    is_stored = connection.scalar(sa.select(sa.exists().select_from(supabase.objects)))
-    select = _select(today, ledger(live).subquery("ledger"), marker) if is_stored else marker
+    select = _select(today, ledger(live).subquery("ledger"), marker) if state.is_stored else marker
     table = fresh.temporary(connection, "storage_daily_fresh", select)
     keys = ["day", "user_id", "kind", "bucket"]
     return fresh.replace(connection, storage_daily, table, keys, window=storage_daily.c.day == today)
@@ -49,6 +51,21 @@ def figures(each: sa.Subquery) -> tuple[sa.Label[Any], ...]:
         _bytes(each.c.bytes, where=is_orphan).label("orphan_bytes"),
         sa.func.count().filter(is_orphan).label("orphan_objects"),
     )
+
+
+def _state(today: date) -> sa.Select[bool, bool]:
+    """Return the select of whether anything is stored, and whether the marker alone is on record of today."""
+    own = storage_daily.c
+    is_other = sa.or_(
+        own.user_id != UNATTRIBUTED,
+        own.kind != OTHER,
+        own.bucket != "",
+        own.is_interpolated,
+        *(own[name] != 0 for name in FIGURES),
+    )
+    of_today = sa.exists().where(own.day == today)
+    is_marked = sa.and_(of_today, ~of_today.where(is_other)).label("is_marked")
+    return sa.select(sa.exists().select_from(supabase.objects).label("is_stored"), is_marked)
 
 
 def _select(today: date, each: sa.Subquery, marker: sa.Select[Any]) -> sa.CompoundSelect[Any]:
