@@ -106,23 +106,23 @@ _TOUCHED_DAYS = """
 _BEFORE_RUNNING = " WHERE t.month < :running_from"
 _IDLE_TOUCHED = " AND EXISTS (SELECT FROM usage_touched t WHERE t.user_id = l.user_id AND t.month = c.month)"
 
-# Of each month: its last day so far, and of how many of its days storage is known, or interpolated.
-# What is not known of it is the same for everybody.
+# Of each month: its last day so far, of how many of its days storage is known, or interpolated, and what that leaves unknown,
+# which is the same for everybody.
 _COVERAGE_SQL = """
     SELECT *, CASE WHEN taken = days THEN '{{}}' ELSE
                   jsonb_build_object('storage', jsonb_build_object('days_without_snapshot', days - taken)) END AS unknown
     FROM (
-    SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
-           count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
-           coalesce(bool_or(s.day = m.last_day), false) AS has_last,
-           extract(day FROM m.month + interval '1 month - 1 day')::int AS length
-    FROM (
-        SELECT month::date AS month,
-               least((month + interval '1 month - 1 day')::date, CAST(:today AS date)) AS last_day
-        FROM ({months}) AS months (month)
-    ) AS m
-    LEFT JOIN {snapshots} AS s ON s.day BETWEEN m.month AND m.last_day
-    GROUP BY m.month, m.last_day
+        SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
+               count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
+               coalesce(bool_or(s.day = m.last_day), false) AS has_last,
+               extract(day FROM m.month + interval '1 month - 1 day')::int AS length
+        FROM (
+            SELECT month::date AS month,
+                   least((month + interval '1 month - 1 day')::date, CAST(:today AS date)) AS last_day
+            FROM ({months}) AS months (month)
+        ) AS m
+        LEFT JOIN {snapshots} AS s ON s.day BETWEEN m.month AND m.last_day
+        GROUP BY m.month, m.last_day
     ) AS each"""
 _COVERAGE = _COVERAGE_SQL.format(
     months="""
