@@ -117,27 +117,18 @@ _OVER = f"""
 def digest(connection: sa.Connection, live: LiveSchema, today: date) -> str:
     """Return a digest of all that `collect` of everybody reads: as long as it stays, nobody is judged otherwise.
 
-    Rows are hashed column by column and summed up, 64 bits each, in a fraction of the time in which limits are found.
+    Rows are hashed one by one and summed up, 64 bits each, in a fraction of the time in which limits are found.
     """
     sums = []
     for table, columns in _READ.items():
-        relation = live.relation(table)
-        there = [] if relation is None else [name for name in columns if name in relation.columns]
-        if there and relation is not None and relation.is_readable:
-            hashes = (_hash(name, relation.columns[name], seed) for seed, name in enumerate(there, 1))
-            sums.append(f"(SELECT concat_ws('/', count(*), sum({' # '.join(hashes)})) FROM {table})")
+        there = [f'"{name}"' for name in columns if live.has(table, name)]
+        if there and live.readable(table):
+            hashed = f"hash_record_extended(ROW({', '.join(there)}), 0)"
+            sums.append(f"(SELECT concat_ws('/', count(*), sum({hashed})) FROM {table})")
     parts = connection.execute(sa.text(f"SELECT {', '.join(sums)}")).one()
     return " ".join((str(today), *map(str, parts)))
 
 
-def _hash(column: str, kind: str, seed: int) -> str:
-    """Return the SQL of a column's hash; a function of the type's own takes half the time of the one for any row."""
-    own = _HASHES.get(kind)
-    hashed = f'{own}("{column}", {seed})' if own else f'hash_record_extended(ROW("{column}"), {seed})'
-    return f'CASE WHEN "{column}" IS NULL THEN {seed} ELSE {hashed} END'
-
-
-_HASHES = {"uuid": "uuid_hash_extended", "text": "hashtextextended"}
 _READ = {
     "auth.users": ("id", "deleted_at"),
     "public.profiles": ("id", "subscription_tier_id", "account_status"),
