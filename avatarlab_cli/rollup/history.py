@@ -77,6 +77,7 @@ def fill_gaps(connection: sa.Connection, series: Series, today: date) -> int:
         "longest": LONGEST_GAP,
         "begin": first - timedelta(LONGEST_GAP + 1),
     }
+    # Most often there is none, and to look costs less than a table of none.
     if connection.execute(_gaps(series), bound).first() is None:
         return 0
     gaps = fresh.temporary(connection, f"{series.table.name}_gaps", _gaps(series), **bound)
