@@ -440,12 +440,12 @@ def test_as_long_as_limits_stay_only_who_did_something_is_judged(
         assert connection.scalars(over).all() == [ADA]
 
 
-def _judge_one(database: Database) -> None:
+def judge_ada(database: Database) -> None:
+    """Count one user's month anew and judge it, as an act does before it restricts them."""
     with database.write() as connection:
-        connection.execute(
-            sa.text("CREATE TEMPORARY TABLE chosen ON COMMIT DROP AS SELECT CAST(:user AS uuid) AS id"),
-            {"user": ADA},
-        )
+        closing.lock(connection)
+        chosen = "CREATE TEMPORARY TABLE chosen ON COMMIT DROP AS SELECT CAST(:user AS uuid) AS id"
+        connection.execute(sa.text(chosen), {"user": ADA})
         rejudge(connection, probe(connection), "chosen", chaos.NOW.date(), rates.load())
 
 
@@ -455,7 +455,7 @@ JUDGING: dict[str, Callable[[Database], object]] = {
     "a run over one month": lambda database: run(
         database, window=month_window(chaos.NOW.date().replace(day=1))
     ),
-    "an act that restricts": _judge_one,
+    "an act that restricts": judge_ada,
 }
 
 
@@ -729,7 +729,7 @@ def seed(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def test_nothing_is_lost_under_fire(database: Database, seed: int) -> None:
     """Six writers, two competing jobs and 12 kills: afterwards every day and month is that of a count of everything."""
-    assert chaos.under_fire(database.conninfo, seed, kills=12) > 6
+    assert chaos.under_fire(database.conninfo, seed, kills=12) > 20
     assert_exact(database)
     run(database, "platform-statistics")
     with database.read() as connection:

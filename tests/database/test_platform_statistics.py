@@ -106,11 +106,16 @@ def test_job_agrees_with_the_reference(
         users = data.rows["auth.users"]
         record_month(connection, UUID(str(users[0]["id"])) if users else None, known_days)
         platform_statistics.run(connection, task())
-        found = stored_statistics(connection)
-        days = sorted(day for (day,) in found)
-        chosen = {*days[-LATEST_DAYS:], *chance.sample(days, min(8, len(days)))}
-        expected = expected_statistics(connection, sorted(chosen))
-        assert differences({key: found[key] for key in expected}, expected) == []
+        assert_agrees(connection, chance, 8)
+
+
+def assert_agrees(connection: sa.Connection, chance: random.Random, some: int) -> None:
+    """The latest days, and so many drawn from all, are as the reference counts them."""
+    found = stored_statistics(connection)
+    days = sorted(day for (day,) in found)
+    chosen = {*days[-LATEST_DAYS:], *chance.sample(days, min(some, len(days)))}
+    expected = expected_statistics(connection, sorted(chosen))
+    assert differences({key: found[key] for key in expected}, expected) == []
 
 
 @EXAMPLES
@@ -131,11 +136,7 @@ def test_days_that_changed_agree_with_the_reference(
         insert(connection, replace(data, rows=late), LEAVES)
         drop_temporary_tables(connection)
         platform_statistics.run(connection, task())
-        found = stored_statistics(connection)
-        days = sorted(day for (day,) in found)
-        chosen = {*days[-LATEST_DAYS:], *chance.sample(days, min(20, len(days)))}
-        expected = expected_statistics(connection, sorted(chosen))
-        assert differences({key: found[key] for key in expected}, expected) == []
+        assert_agrees(connection, chance, 20)
 
 
 @EXAMPLES

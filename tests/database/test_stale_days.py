@@ -17,17 +17,22 @@ from hypothesis import strategies as st
 from avatarlab_cli.database import Database
 from avatarlab_cli.errors import RefusedError
 from avatarlab_cli.rollup import capture, closing, dirty, rates
-from avatarlab_cli.rollup.rejudging import rejudge
-from avatarlab_cli.schema.live import probe
 from avatarlab_cli.timeframe import Window, month_window
 from jobs.registry import BY_NAME
 from jobs.runner import Order, execute
 from tests.database import chaos
-from tests.database.test_capture import PATIENT, SPOKEN, install_capture, late_under_closed_months, sql
+from tests.database.test_capture import (
+    ADA,
+    PATIENT,
+    SPOKEN,
+    install_capture,
+    judge_ada,
+    late_under_closed_months,
+    sql,
+)
 from tests.examples import examples
 
 USAGE, STATISTICS = "monthly-usage", "platform-statistics"
-ADA = chaos.USERS[0]
 LEFT_OUT = ("computed_at", "id", "created_at", "updated_at")
 CARD = rates.load()
 DEARER = replace(CARD, rates=tuple(replace(rate, price=rate.price * 2) for rate in CARD.rates))
@@ -237,17 +242,9 @@ def closing_month() -> date:
 def test_some_users_days_set_by_an_act(database: Database) -> None:
     """What an act counts anew of one user's month is in the statistics of the next run."""
     sql(database, SPOKEN, user=ADA, at=chaos.NOW)
-    rejudge_ada(database)
+    judge_ada(database)
     sql(database, "DELETE FROM avatarlab_admin.usage_dirty")
     assert_exact(database)
-
-
-def rejudge_ada(database: Database) -> None:
-    with database.write() as connection:
-        closing.lock(connection)
-        chosen = "CREATE TEMPORARY TABLE chosen ON COMMIT DROP AS SELECT CAST(:user AS uuid) AS id"
-        connection.execute(sa.text(chosen), {"user": ADA})
-        rejudge(connection, probe(connection), "chosen", chaos.NOW.date(), CARD)
 
 
 # What happens besides a writer's statements; each takes the database, a chance and the day it is.
@@ -332,7 +329,7 @@ ACTS: tuple[tuple[int, Act], ...] = (
     (1, lambda database, chance, today: run(database, chance.choice([USAGE, STATISTICS]), today=today, rates=DEARER)),
     (1, _close),
     (1, _reopen),
-    (1, lambda database, _, __: rejudge_ada(database)),
+    (1, lambda database, _, __: judge_ada(database)),
     (1, _without_triggers),
     (1, lambda database, _, __: sql(database, "TRUNCATE tts_generations")),
     (4, _alter_snapshots),
