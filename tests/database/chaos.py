@@ -104,8 +104,14 @@ def _given(chance: random.Random) -> dict[str, object]:
     }
 
 
+ENOUGH = 20
+
+
 def under_fire(conninfo: str, seed: int, kills: int, writers: int = 6) -> int:
-    """Let the writers write while two runs compete and so many are killed; returns how many transactions committed."""
+    """Let the writers write while two runs compete and so many are killed; returns how many transactions committed.
+
+    As long as these are not more than ENOUGH, as many runs again are killed.
+    """
     stop, counted = threading.Event(), list[int]()
     threads = [
         threading.Thread(target=write_until, args=(stop, conninfo, f"{seed} {n}", counted))
@@ -115,7 +121,11 @@ def under_fire(conninfo: str, seed: int, kills: int, writers: int = 6) -> int:
         thread.start()
     try:
         command = [sys.executable, "-m", "tests.database.chaos", conninfo, str(seed), str(kills)]
-        subprocess.run(command, check=True, cwd=Path(__file__).parents[2], timeout=240)
+        # The kills may be over before writers who wait for each other have written much.
+        for _ in range(5):
+            subprocess.run(command, check=True, cwd=Path(__file__).parents[2], timeout=240)
+            if len(counted) > ENOUGH:
+                break
     finally:
         stop.set()
         for thread in threads:

@@ -271,6 +271,6 @@ def test_nothing_is_lost_under_fire(
     database = Database(pooled, PATIENT)
     install_capture(database)
     run(database)
-    assert chaos.under_fire(pooled, seed, kills=12) > 20
+    assert chaos.under_fire(pooled, seed, kills=12) > chaos.ENOUGH
     assert_exact(database)
     run(database, "platform-statistics")
