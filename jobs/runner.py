@@ -131,10 +131,10 @@ class _Work:
             now: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
             self.slot = slot_of(job.schedule, order.slot, now) if order.slot is not None else now
             self.log = self.log.bind(slot=f"{self.slot:%Y-%m-%dT%H:%M:%SZ}")
-            if not job.takes_closed_months:
-                windows.resolve(connection, order.window, self.today)
-            elif order.window is not None:
+            if order.window is not None and job.takes_closed_months:
                 windows.demand_begun(order.window, self.today)
+            elif order.window is not None:
+                windows.resolve(connection, order.window, self.today)
             self.skipped_for = records.done_by(connection, job, self.slot) if order.is_scheduled else None
 
     def _transaction(self) -> None:
