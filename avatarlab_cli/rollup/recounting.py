@@ -78,12 +78,15 @@ def _merge_sql(scope: Scope, available: Availability) -> str:
 
     values = {name: chosen(source, f"new.{name}", f"old.{name}") for name, source in source_of.items()}
     counts = (values.get(name, f"old.{name}") for name in COUNTS)
-    kinds = (chosen(SOURCE_OF_KIND[kind], f"'{kind}'", "NULL") for kind in scope.kinds)
-    values["unpriced"] = f"(old.unpriced - ARRAY[{', '.join(kinds)}]::text[]) || new.unpriced"
+    if scope.kinds:
+        kinds = ", ".join(chosen(SOURCE_OF_KIND[kind], f"'{kind}'", "NULL") for kind in scope.kinds)
+        # Most have nothing unpriced, and to find that costs a fraction of taking something away.
+        values["unpriced"] = f"""CASE WHEN old.unpriced = '{{}}' THEN new.unpriced
+                        ELSE (old.unpriced - ARRAY[{kinds}]::text[]) || new.unpriced END"""
     values |= {name: f"new.{name}" for name in _VERSIONS}
     # What the other sources have is nothing, where it can be known.
     others = {name: "0" if available.has(name) else "NULL" for name in METRICS if name not in values}
-    coming = others | {name: f"new.{name}" for name in (*KEYS, *values, "storage_bytes")}
+    coming = others | {name: f"new.{name}" for name in (*KEYS, *values, "storage_bytes", "unpriced")}
     return f"""
         MERGE INTO {usage_daily.fullname} AS old USING {_fresh_name(scope)} AS new
         ON old.day = new.day AND old.user_id = new.user_id
