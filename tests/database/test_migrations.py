@@ -33,6 +33,7 @@ ALL = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 
 
@@ -116,10 +117,10 @@ def differences(engine: sa.Engine) -> list[Any]:
 
 def test_status_follows_the_upgrade(seed_database: sa.Engine) -> None:
     """Everything is pending before, nothing afterwards, and the result names what ran."""
-    assert status(seed_database) == migrations.MigrationStatus(None, "0016", ALL)
-    assert upgrade(seed_database) == migrations.MigrationResult(None, "0016", ALL)
+    assert status(seed_database) == migrations.MigrationStatus(None, "0017", ALL)
+    assert upgrade(seed_database) == migrations.MigrationResult(None, "0017", ALL)
     assert status(seed_database).is_current
-    assert upgrade(seed_database) == migrations.MigrationResult("0016", "0016", ())
+    assert upgrade(seed_database) == migrations.MigrationResult("0017", "0017", ())
 
 
 def test_looking_creates_nothing(seed_database: sa.Engine) -> None:
