@@ -6,12 +6,18 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from avatarlab_cli.rollup import fresh
+from avatarlab_cli.rollup import fresh, summing
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.daily import COSTS, COUNTS
 from avatarlab_cli.rollup.limits import AVATAR_LIMIT
-from avatarlab_cli.rollup.metrics import ADOPTED, DEFINITION_VERSION, KINDS, METRICS, QUANTITIES, UNATTRIBUTED
-from avatarlab_cli.rollup.rates import STORAGE_RATE
+from avatarlab_cli.rollup.metrics import (
+    ADOPTED,
+    DEFINITION_VERSION,
+    KINDS,
+    METRICS,
+    QUANTITIES,
+    UNATTRIBUTED,
+)
 from avatarlab_cli.schema.admin import monthly_usage
 from avatarlab_cli.timeframe import Window, next_month
 
@@ -82,71 +88,15 @@ def collect(  # noqa: PLR0913 - what a month is made of, all named
     window, is_whole = scope.window, scope.running_from is None
     bound = {"first": window.first, "end": window.end, "today": today, "nobody": without or _NO_ONE}
     bound |= {"running_from": scope.running_from or window.first}
-    coverage = _COVERAGE if is_whole else _TOUCHED_COVERAGE
+    coverage = summing.COVERAGE if is_whole else summing.TOUCHED_COVERAGE
     fresh.temporary(connection, "usage_coverage", sa.text(coverage.replace(DAYS, days)), **bound)
-    sums = sa.text(_sums_sql(available, scope).replace(DAYS, days))
-    fresh.temporary(connection, "usage_sums", sums, ("user_id", "month", "has_unpriced"), **bound)
+    sums = summing.sums_sql(available, of_everybody=scope.of_everybody, of_touched=not is_whole)
+    sums = sums.replace(DAYS, days)
+    fresh.temporary(connection, "usage_sums", sa.text(sums), ("user_id", "month", "has_unpriced"), **bound)
     judged = sa.text(_judged_sql(available).replace(DAYS, days))
     versions = {"definition": DEFINITION_VERSION, "rates": rate_version}
     return fresh.temporary(connection, "usage_month_fresh", judged, KEYS, today=today, **versions)
 
-
-# The rows of usage_daily whose months are summed, each with its month's coverage.
-_DAYS = """
-    SELECT {columns} FROM avatarlab_admin.usage_daily d
-    JOIN usage_coverage c ON c.month = date_trunc('month', d.day::timestamp)::date
-    WHERE d.day >= :running_from AND d.day < :end AND d.user_id <> :nobody"""
-# The OFFSET has each user's looked up, where the planner would read all of the history once it seems quicker.
-_TOUCHED_DAYS = """
-    SELECT {columns} FROM usage_touched t JOIN usage_coverage c ON c.month = t.month
-    CROSS JOIN LATERAL (
-        SELECT * FROM avatarlab_admin.usage_daily d
-        WHERE d.user_id = t.user_id AND d.day >= t.month AND d.day < t.month + interval '1 month' AND d.day < :end OFFSET 0
-    ) AS d"""
-_BEFORE_RUNNING = " WHERE t.month < :running_from"
-_IDLE_TOUCHED = " AND EXISTS (SELECT FROM usage_touched t WHERE t.user_id = l.user_id AND t.month = c.month)"
-
-# Of each month: its last day so far, of how many of its days storage is known, or interpolated, and what that leaves unknown,
-# which is the same for everybody.
-_COVERAGE_SQL = """
-    SELECT *, CASE WHEN taken = days THEN '{{}}' ELSE
-                  jsonb_build_object('storage', jsonb_build_object('days_without_snapshot', days - taken)) END AS unknown
-    FROM (
-        SELECT m.month, m.last_day, m.last_day - m.month + 1 AS days, count(s.day) AS taken,
-               count(s.day) FILTER (WHERE s.is_interpolated) AS interpolated,
-               coalesce(bool_or(s.day = m.last_day), false) AS has_last,
-               extract(day FROM m.month + interval '1 month - 1 day')::int AS length
-        FROM (
-            SELECT month::date AS month,
-                   least((month + interval '1 month - 1 day')::date, CAST(:today AS date)) AS last_day
-            FROM ({months}) AS months (month)
-        ) AS m
-        LEFT JOIN {snapshots} AS s ON s.day BETWEEN m.month AND m.last_day
-        GROUP BY m.month, m.last_day
-    ) AS each"""
-_COVERAGE = _COVERAGE_SQL.format(
-    months="""
-            SELECT generate_series(
-                (SELECT date_trunc('month', least(min(day), CAST(:today AS date))::timestamp)
-                 FROM avatarlab_admin.usage_daily WHERE day >= :first),
-                CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
-    snapshots="""(
-            SELECT day, bool_or(is_interpolated) AS is_interpolated
-            FROM avatarlab_admin.storage_daily WHERE day >= :first AND day < :end GROUP BY day)""",
-)
-# A few months: one look into the index for each of their days. All rows of a day are interpolated, or none.
-_TOUCHED_COVERAGE = _COVERAGE_SQL.format(
-    months="""
-            SELECT month::timestamp FROM usage_touched
-            UNION SELECT generate_series(CAST(:running_from AS timestamp),
-                                         CAST(:end AS timestamp) - interval '1 day', interval '1 month')""",
-    snapshots="""LATERAL (
-            SELECT d.day::date AS day, k.is_interpolated
-            FROM generate_series(m.month::timestamp, m.last_day::timestamp, interval '1 day') AS d (day)
-            JOIN LATERAL (
-                SELECT is_interpolated FROM avatarlab_admin.storage_daily WHERE day = d.day::date LIMIT 1
-            ) AS k ON true)""",
-)
 
 # The days of an account that went become nobody's only once the queue comes to them, perhaps in a later transaction.
 _LEAVE_OUT_THE_GONE = sa.text("""
@@ -176,55 +126,6 @@ _UNPRICED = """
     ) AS each_kind
     GROUP BY user_id, month
 """
-
-
-def _chosen(scope: Scope) -> str:
-    """Return the SQL of the days that are summed, with {columns} to be filled in."""
-    if scope.running_from is None:
-        return _DAYS
-    if scope.of_everybody:
-        return f"{_DAYS} UNION ALL {_TOUCHED_DAYS}{_BEFORE_RUNNING}"
-    return _TOUCHED_DAYS
-
-
-def _sums_sql(available: Availability, scope: Scope) -> str:
-    """Return the SQL that sums the days, and counts a user over the avatar limit in although nothing happened."""
-    idle = ", ".join("0" if available.has(name) else "NULL" for name in METRICS)
-    read = ", ".join(f"d.{name}" for name in ("day", "user_id", *COUNTS, *COSTS))
-    days = f"""
-        {_chosen(scope).format(columns=f"c.month, d.day = c.last_day AS is_last, d.unpriced <> '{{}}' AS is_unpriced, {read}")}
-        UNION ALL
-        SELECT c.month, true, false, CAST(:today AS date), l.user_id, {idle}, 0, {", ".join(["NULL"] * len(COSTS))}
-        FROM avatars_fresh l
-        JOIN usage_coverage c ON c.month = date_trunc('month', CAST(:today AS timestamp))::date
-        WHERE l.is_over AND CAST(:today AS date) >= :first AND CAST(:today AS date) < :end{"" if scope.of_everybody else _IDLE_TOUCHED}"""
-    # A month is not available where one of its days is not: a part would pass for the whole.
-    sums = [
-        f"CASE WHEN {_KNOWN} & {1 << bit} <> 0 THEN sum(d.{name})::bigint END AS {name}"
-        for bit, name in enumerate(METRICS)
-    ]
-    costs = [f"sum(d.{kind}_cost) AS {kind}_cost" for kind in KINDS if kind != "storage"]
-    # Few columns to group by: what else is known of the month is joined to the sums.
-    return f"""
-        SELECT s.*, c.days, c.taken, c.unknown, CASE WHEN c.has_last THEN coalesce(s.last_bytes, 0) END AS storage_bytes,
-               CASE WHEN c.taken = c.days THEN coalesce(s.byte_days, 0)::bigint END AS storage_byte_days,
-               CASE WHEN c.taken > 0 THEN c.interpolated::int END AS storage_days_interpolated,
-               s.byte_prices / c.length AS storage_cost
-        FROM (
-            SELECT d.user_id, d.month, {", ".join(sums)}, {", ".join(costs)}, bool_or(d.is_unpriced) AS has_unpriced,
-                   max(d.storage_bytes) FILTER (WHERE d.is_last) AS last_bytes,
-                   sum(d.storage_bytes) AS byte_days,
-                   sum((d.storage_bytes * r.price)::numeric(60, 20)) AS byte_prices
-            FROM ({days}) AS d
-            LEFT JOIN rates_fresh r ON {STORAGE_RATE}
-            GROUP BY d.user_id, d.month
-        ) AS s
-        JOIN usage_coverage c ON c.month = s.month"""
-
-
-# A bit for each metric that all of a month's days have: one aggregate, and most days have all of them.
-_KNOWN = f"""bit_and(CASE WHEN num_nulls({", ".join(f"d.{name}" for name in METRICS)}) = 0 THEN -1 ELSE
-        {" | ".join(f"((d.{name} IS NOT NULL)::int::bigint << {bit})" for bit, name in enumerate(METRICS))} END)"""
 
 
 def judged_again() -> str:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from avatarlab_cli.queries.capture import status
 from avatarlab_cli.rollup import capture, closing, dirty, limits, pruned, rates
 from avatarlab_cli.rollup.daily import EVERY_SOURCE
 from avatarlab_cli.rollup.metrics import UNATTRIBUTED
+from avatarlab_cli.rollup.rates import Rate
 from avatarlab_cli.rollup.rejudging import rejudge
 from avatarlab_cli.schema.api import api_request_logs
 from avatarlab_cli.schema.live import probe
@@ -488,6 +490,26 @@ def test_avatars_that_were_too_many_for_a_while_leave_nothing(database: Database
     assert_exact(database)
 
 
+def test_of_a_missing_table_nothing_is_known_of_who_did_nothing(database: Database) -> None:
+    """A month without a day, of whoever has too many avatars, is 0 of what can be counted, and unknown of the rest."""
+    sql(
+        database,
+        "UPDATE subscription_tiers SET max_avatars = 0",
+        "ALTER TABLE tts_generations RENAME TO elsewhere",
+    )
+    judge_ada(database)
+    month = chaos.NOW.date().replace(day=1)
+    with database.read() as connection:
+        found = connection.execute(
+            sa.text(
+                "SELECT tts_generations, voice_cost, api_requests_count, is_over_avatar_limit FROM monthly_usage"
+                " WHERE user_id = :user AND usage_month = :month"
+            ),
+            {"user": ADA, "month": month},
+        ).one()
+    assert tuple(found) == (None, None, 0, True)
+
+
 def test_limits_checked_on_another_basis_leave_nothing(database: Database) -> None:
     """Where the job check-limits sums months without a source, or by other rates, the next run sets them right."""
     sql(database, SPOKEN, user=ADA, at=chaos.NOW)
@@ -500,6 +522,39 @@ def test_limits_checked_on_another_basis_leave_nothing(database: Database) -> No
     other = replace(card, rates=tuple(replace(rate, price=rate.price * 2) for rate in card.rates))
     execute(database, BY_NAME["check-limits"], Order(other))
     assert_exact(database)
+
+
+@pytest.mark.parametrize("is_repriced", [True, False])
+def test_storage_costs_each_day_what_that_day_costs(database: Database, *, is_repriced: bool) -> None:
+    """Of a user the queue names, each day's bytes have their own day's price, though it changes amid the month."""
+    first = (chaos.NOW.date().replace(day=1) - timedelta(days=1)).replace(day=1)
+    month = month_window(first)
+    days = [first + timedelta(days=n) for n in range((month.end - first).days)]
+    prices = [
+        (first, Decimal("0.0213")),
+        (first + timedelta(days=11 if is_repriced else 70), Decimal("0.0371")),
+    ]
+    card = rates.load()
+    others = tuple(rate for rate in card.rates if rate.kind != "storage")
+    card = replace(
+        card, rates=(*others, *(Rate("storage", "storage", "GB-month", *price) for price in prices))
+    )
+    kept = "INSERT INTO avatarlab_admin.storage_daily (day, user_id, kind, bucket, bytes) VALUES (:day, :user, 'image', 'b', :bytes)"
+    stored_on = {day: 10**9 + 7 * 10**6 * day.day for day in days}
+    for day, stored_bytes in stored_on.items():
+        sql(database, kept, day=day, user=ADA, bytes=stored_bytes)
+    execute(database, BY_NAME["monthly-usage"], Order(card))
+    forget = "UPDATE monthly_usage SET storage_cost = NULL WHERE usage_month = :month"
+    sql(database, forget, SPOKEN, user=ADA, at=chaos.NOW - timedelta(days=chaos.NOW.day), month=first)
+    done = execute(database, BY_NAME["monthly-usage"], Order(card))
+    assert done.result.details["changes_taken"] == 1
+    each = (size * [price for since, price in prices if since <= day][-1] for day, size in stored_on.items())
+    cost = sum(each, Decimal()) / 10**9 / len(days)
+    with database.read() as connection:
+        found = sa.text(
+            "SELECT storage_cost FROM monthly_usage WHERE user_id = :user AND usage_month = :month"
+        )
+        assert connection.scalar(found, {"user": ADA, "month": first}) == round(cost, 6)
 
 
 @examples(6)
