@@ -93,7 +93,8 @@ def compare(conninfo: str, days: int, rounds: int) -> tuple[float, dict[str, flo
     for whose, statement in CHANGES.items():
         times |= measure.take_turns(
             {whose: lambda: run_job(conninfo)},
-            rounds,
+            # What else the machine does meets a short one whole or not at all, and a long one always.
+            rounds * 3,
             prepare=lambda statement=statement: change(conninfo, statement, days),  # type: ignore[misc]  # bound at once
         )
     measure.show(times, whole)
