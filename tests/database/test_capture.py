@@ -53,7 +53,8 @@ def install_capture(database: Database) -> None:
 
 def run(database: Database, job: str = "monthly-usage", **more: Any) -> Run:  # noqa: ANN401 (the rest of Order's fields)
     # The day on which the tests began, though midnight has passed.
-    return execute(database, BY_NAME[job], Order(rates.load(), **{"today": chaos.NOW.date(), **more}))
+    given: dict[str, Any] = {"rates": rates.load(), "today": chaos.NOW.date()} | more
+    return execute(database, BY_NAME[job], Order(**given))
 
 
 def stored(database: Database) -> dict[str, list[Any]]:
@@ -521,7 +522,7 @@ def test_limits_checked_on_another_basis_leave_nothing(database: Database) -> No
     assert_exact(database)
     card = rates.load()
     other = replace(card, rates=tuple(replace(rate, price=rate.price * 2) for rate in card.rates))
-    execute(database, BY_NAME["check-limits"], Order(other))
+    run(database, "check-limits", rates=other)
     assert_exact(database)
 
 
@@ -544,10 +545,10 @@ def test_storage_costs_each_day_what_that_day_costs(database: Database, *, is_re
     stored_on = {day: 10**9 + 7 * 10**6 * day.day for day in days}
     for day, stored_bytes in stored_on.items():
         sql(database, kept, day=day, user=ADA, bytes=stored_bytes)
-    execute(database, BY_NAME["monthly-usage"], Order(card))
+    run(database, rates=card)
     forget = "UPDATE monthly_usage SET storage_cost = NULL WHERE usage_month = :month"
     sql(database, forget, SPOKEN, user=ADA, at=chaos.NOW - timedelta(days=chaos.NOW.day), month=first)
-    done = execute(database, BY_NAME["monthly-usage"], Order(card))
+    done = run(database, rates=card)
     assert done.result.details["changes_taken"] == 1
     each = (size * [price for since, price in prices if since <= day][-1] for day, size in stored_on.items())
     cost = sum(each, Decimal()) / 10**9 / len(days)
@@ -601,7 +602,7 @@ def test_other_rates_count_everything_anew(database: Database) -> None:
     run(database)
     card = rates.load()
     other = replace(card, rates=card.rates[1:])
-    execute(database, BY_NAME["monthly-usage"], Order(other))
+    run(database, rates=other)
     with database.read() as connection:
         versions = connection.scalars(
             sa.text("SELECT DISTINCT rate_card_version FROM avatarlab_admin.usage_daily")

@@ -18,9 +18,7 @@ from avatarlab_cli.database import Database
 from avatarlab_cli.errors import RefusedError
 from avatarlab_cli.rollup import capture, closing, dirty, rates
 from avatarlab_cli.timeframe import Window, month_window
-from jobs.registry import BY_NAME
-from jobs.runner import Order, execute
-from tests.database import chaos
+from tests.database import chaos, test_capture
 from tests.database.test_capture import (
     ADA,
     PATIENT,
@@ -57,9 +55,7 @@ def days_ago(days: int) -> date:
 
 
 def run(database: Database, job: str, **more: Any) -> None:  # noqa: ANN401 (the rest of Order's fields)
-    # The day on which the tests began, though midnight has passed.
-    given: dict[str, Any] = {"rates": CARD, "close_after_days": 0, "today": chaos.NOW.date()} | more
-    execute(database, BY_NAME[job], Order(**given))
+    test_capture.run(database, job, **{"close_after_days": 0, **more})
 
 
 def snapshot(database: Database, day: date, size: int) -> None:
