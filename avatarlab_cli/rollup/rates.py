@@ -214,9 +214,10 @@ def in_force(rate: sa.FromClause, kind: str, day: sa.ColumnElement[Any]) -> sa.C
     return sa.and_(is_of, rate.c.valid_from <= day, rate.c.valid_until > day)
 
 
-# The SQL condition that the temporary table's row r prices storage, and that it does so on the day of d.
+# The SQL conditions that the temporary table's row r prices storage, that it holds on the day of d, and both.
 IS_STORAGE = "r.kind = 'storage' AND r.key = 'storage' AND r.unit = 'GB-month'"
-STORAGE_RATE = f"{IS_STORAGE} AND r.valid_from <= d.day AND r.valid_until > d.day"
+IS_IN_FORCE = "r.valid_from <= d.day AND r.valid_until > d.day"
+STORAGE_RATE = f"{IS_STORAGE} AND {IS_IN_FORCE}"
 
 
 def rate_key(name: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -6,7 +6,7 @@ Binds :first, :running_from, :end, :today and :nobody.
 from avatarlab_cli.rollup.availability import Availability
 from avatarlab_cli.rollup.daily import COUNTS
 from avatarlab_cli.rollup.metrics import KINDS, METRICS, STORAGE
-from avatarlab_cli.rollup.rates import IS_STORAGE
+from avatarlab_cli.rollup.rates import IS_IN_FORCE, IS_STORAGE
 
 
 def _coverage_sql(months: str, snapshots: str) -> str:
@@ -77,8 +77,8 @@ _KNOWN = f"""bit_and(CASE WHEN num_nulls({", ".join(f"d.{name}" for name in METR
 _SUMS = f"""{", ".join(f"sum(d.{name}) AS {name}" for name in (*METRICS, *_COSTS))},
                {_KNOWN} AS known, bool_or(d.is_unpriced) AS has_unpriced,
                max(d.storage_bytes) FILTER (WHERE d.is_last) AS last_bytes, sum(d.storage_bytes) AS byte_days,
-               sum((d.storage_bytes * (SELECT r.price FROM storage_rates r WHERE r.valid_from <= d.day AND r.valid_until > d.day)
-                   )::numeric(60, 20)) FILTER (WHERE d.is_repriced) AS byte_prices"""
+               sum((d.storage_bytes * (SELECT r.price FROM storage_rates r WHERE {IS_IN_FORCE}))::numeric(60, 20))
+                   FILTER (WHERE d.is_repriced) AS byte_prices"""
 # The few rates of storage among all: one is looked for on each day of a month that is repriced.
 _STORAGE_RATES = f"SELECT r.price, r.valid_from, r.valid_until FROM rates_fresh r WHERE {IS_STORAGE}"
 
