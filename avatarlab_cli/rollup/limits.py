@@ -124,18 +124,16 @@ def digest(connection: sa.Connection, live: LiveSchema, today: date) -> str:
     for table, columns in _READ.items():
         there = [f'"{name}"' for name in columns if live.has(table, name)]
         if there and live.readable(table):
-            hashed = f"hash_record_extended(ROW({', '.join(there)}), 0)"
-            sums.append(f"(SELECT concat_ws('/', count(*), sum({hashed})) FROM {table})")
+            sums.append(_HASHED.format(hash=f"hash_record_extended(ROW({', '.join(there)}), 0)", rows=table))
     if has_avatars(live) and live.readable("avatars"):
         # Of these no more is read than whose they are.
-        hashed = "uuid_hash_extended(user_id, 0)"
-        sums.append(
-            f"(SELECT concat_ws('/', count(*), sum({hashed})) FROM public.avatars WHERE {_IS_COUNTED})"
-        )
+        counted = f"public.avatars WHERE {_IS_COUNTED}"
+        sums.append(_HASHED.format(hash="uuid_hash_extended(user_id, 0)", rows=counted))
     parts = connection.execute(sa.text(f"SELECT {', '.join(sums)}")).one()
     return " ".join((str(today), *map(str, parts)))
 
 
+_HASHED = "(SELECT concat_ws('/', count(*), sum({hash})) FROM {rows})"
 _READ = {
     "auth.users": ("id", "deleted_at"),
     "public.profiles": ("id", "subscription_tier_id", "account_status"),
